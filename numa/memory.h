@@ -1,0 +1,33 @@
+// Packet memory on a chosen node, and threads on a chosen core.
+#pragma once
+
+#include <cstddef>
+#include <span>
+
+namespace numa {
+
+// Anonymous zeroed memory that the kernel places on one node. Owns the mapping; move-only. Page-aligned.
+class NodeMemory {
+ public:
+  enum class Populate { on_first_touch, now };
+
+  // Throws engine::SetupError. Where the machine has one node, or its kernel no NUMA, the binding is nothing to do. A
+  // node out of memory falls back to others (MPOL_PREFERRED): slower packets are better than none.
+  NodeMemory(std::size_t size_bytes, unsigned node, Populate populate);
+  NodeMemory(NodeMemory&& other) noexcept;
+  NodeMemory& operator=(NodeMemory&& other) noexcept;
+  ~NodeMemory();
+
+  std::span<std::byte> bytes() const noexcept { return {data_, size_bytes_}; }  // rounded up to whole pages
+  unsigned node() const noexcept { return node_; }
+
+ private:
+  std::byte* data_ = nullptr;
+  std::size_t size_bytes_ = 0;
+  unsigned node_ = 0;
+};
+
+// Binds the calling thread to one core. Throws engine::SetupError.
+void pin_this_thread(unsigned cpu);
+
+}  // namespace numa

@@ -1,0 +1,93 @@
+// An AF_XDP socket bound to one queue of an interface: file descriptor, UMEM registration, four rings.
+//
+// Socket owns the descriptor and the ring mappings; the UMEM's memory stays the caller's and must outlive it. Set-up
+// runs on the main thread, then the socket belongs to one worker. RxQueue and TxQueue live on the heap, so that moving
+// a Socket does not move what batches refer to; no batch may outlive its Socket.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "engine/base/unique_fd.h"
+#include "xsk/mode.h"
+#include "xsk/ring_map.h"
+#include "xsk/rx_queue.h"
+#include "xsk/tx_queue.h"
+
+namespace xsk {
+
+struct SocketConfig {
+  std::string interface_name;  // for messages
+  unsigned ifindex = 0;
+  QueueId queue{0};
+  std::span<std::byte> umem;  // page-aligned, a multiple of chunk_bytes
+  std::uint32_t chunk_bytes = 2048;
+  std::uint32_t rx_entries = 0;  // power of two; 0: does not receive
+  std::uint32_t tx_entries = 0;  // power of two; 0: does not send
+  std::uint32_t tx_frames = 0;   // of a socket that does both: the UMEM's last frames, for sending
+  RequestedMode mode = RequestedMode::automatic;
+  bool attached_generic = false;  // the XDP program is attached in generic mode: zero-copy is not tried
+};
+
+// XDP_STATISTICS. The socket's counts start when it is made.
+struct SocketStatistics {
+  std::uint64_t rx_dropped = 0;  // redirected here and lost, other than by a full RX ring
+  std::uint64_t rx_ring_full = 0;
+  std::uint64_t fill_ring_empty = 0;   // explains losses; in copy mode they are in rx_dropped too
+  std::uint64_t rx_invalid_descs = 0;  // bad addresses in the fill ring, not packets
+  std::uint64_t tx_invalid_descs = 0;
+  std::uint64_t tx_ring_empty = 0;
+};
+
+class Socket {
+ public:
+  // Throws engine::SetupError. The fill ring is filled and twice as large as the UMEM has frames for receiving (see
+  // rx_queue.h). `ready` is an AF_XDP socket made by somebody with CAP_NET_RAW; without it one is made here.
+  static Socket open(const SocketConfig& config, engine::UniqueFd ready = {});
+
+  Socket(Socket&&) noexcept = default;
+  Socket& operator=(Socket&&) = delete;
+
+  int fd() const noexcept { return fd_.get(); }
+  QueueId queue() const noexcept { return queue_; }
+
+  // Only on sockets opened with rx_entries or tx_entries.
+  RxQueue& rx_queue() noexcept { return *rx_queue_; }
+  TxQueue& tx_queue() noexcept { return *tx_queue_; }
+
+  // Read back from the kernel after bind (XDP_OPTIONS).
+  bool obtained_zero_copy() const noexcept { return zero_copy_; }
+  ObtainedMode mode() const noexcept { return obtained_mode(attached_generic_, zero_copy_); }
+  // Why zero-copy was tried and not obtained, in words; empty where it was obtained or not tried.
+  const std::string& fallback_reason() const noexcept { return fallback_reason_; }
+
+  SocketStatistics statistics() const noexcept;
+
+  // Tells the kernel that the fill ring has frames / that the TX ring has packets. 0 or the errno: ENETDOWN while the
+  // interface is down, ENXIO once it is gone; EAGAIN and EBUSY from wake_tx mean "call again".
+  int wake_rx() noexcept;
+  int wake_tx() noexcept;
+
+ private:
+  Socket(engine::UniqueFd fd, const SocketConfig& config) noexcept;
+
+  // Destroyed in reverse order: the queues, then the mappings they refer to, then the descriptor.
+  engine::UniqueFd fd_;
+  QueueId queue_;
+  bool attached_generic_;
+  bool zero_copy_ = false;
+  std::string fallback_reason_;
+  std::array<RingMap, 4> rings_;
+  std::unique_ptr<RxQueue> rx_queue_;
+  std::unique_ptr<TxQueue> tx_queue_;
+};
+
+// Raises the soft and hard limit on locked memory as far as the kernel permits; true if it is unlimited afterwards.
+// Kernels account UMEMs against it (xdp_umem_account_pages in net/xdp/xdp_umem.c) unless the process has CAP_IPC_LOCK.
+bool raise_memlock_limit() noexcept;
+
+}  // namespace xsk
