@@ -1,0 +1,97 @@
+// A plugin on one worker: one Lua state, entered once per batch.
+//
+// Made on the main thread (load, warm-up, on_start), then used by one worker's thread alone. It owns the Lua state and
+// its native structures; the packet array, the frame memory and the outbox are the worker's and must outlive it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "plugins/abi.h"
+#include "plugins/record.h"
+#include "plugins/structure.h"
+
+namespace plugins {
+
+// What the operator asked for.
+struct PluginSpec {
+  std::string name;
+  std::string path;
+  std::string code;                                       // --eval: the code itself; path is unused
+  std::vector<std::pair<std::string, std::string>> args;  // true, false and decimal numbers are typed, else strings
+  std::size_t memory_bytes = 64u << 20;                   // cap on what Lua allocates
+  bool trusted = false;                                   // gives the plugin ffi
+};
+
+// Plain values about where the state runs, for on_start(info).
+struct WorkerInfo {
+  std::string interface;
+  std::vector<std::uint32_t> queues;
+  std::int32_t cpu = -1;   // -1: not pinned
+  std::int32_t node = -1;  // -1: unknown
+};
+
+// Built-in packets, decoded by the engine, that a new state is warmed up with; used by the constructor only.
+struct Traffic {
+  std::span<const engine_packet> packets;
+  const std::uint8_t* frames = nullptr;  // the packets' _off count from here
+};
+
+struct Binding {
+  engine_packet* packets = nullptr;  // capacity + 1: the last gives ticks and stops their time and place
+  std::uint32_t capacity = 256;
+  const std::uint8_t* frames = nullptr;
+  engine_outbox* outbox = nullptr;
+  std::uint64_t epoch_ns = 0;
+  std::uint32_t worker = 0;
+  std::uint8_t plugin_index = 0;
+  WorkerInfo info;
+  Traffic traffic;
+};
+
+// Written by the worker's thread; others read them after it has ended.
+struct Statistics {
+  std::uint64_t packets = 0;  // offered, those skipped by an error included
+  std::uint64_t errors = 0;
+  std::size_t memory_bytes = 0;  // what Lua holds now
+  std::size_t peak_memory_bytes = 0;
+};
+
+class State {
+ public:
+  // Loads the plugin, warms it up and calls its on_start. Throws engine::SetupError with file and line.
+  State(const PluginSpec& spec, const Binding& binding);
+  ~State();
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+
+  // One crossing each: offers packets[0..count), or those of the index list (ascending). An error skips that packet
+  // for this plugin, is counted, and goes as ENGINE_MESSAGE_ERROR to the outbox: the first 10, then one per second.
+  void run(std::uint32_t count) noexcept;
+  void run(std::span<const std::uint16_t> index) noexcept;
+  void tick(double now_ns) noexcept;  // ns since the epoch; the caller has filled packets[capacity].time and _place
+  void stop() noexcept;
+  void collect_garbage_step() noexcept;  // between batches; cheap when there is little garbage
+
+  // Rebinds values that the caller learns after the state was made (live: when capture starts). Between batches only.
+  void set_frames(const std::uint8_t* frames) noexcept;
+  void set_epoch(std::uint64_t epoch_ns) noexcept;
+
+  const std::string& name() const noexcept;
+  const std::string& filter() const noexcept;  // in tcpdump's language; empty: every packet. The caller applies it.
+  std::uint64_t interval_ns() const noexcept;  // default 1 s
+  const std::vector<RecordSchema>& schemas() const noexcept;
+  std::vector<Structure*>& structures() noexcept;  // engine_message.schema of a part is the index here
+  Statistics statistics() const noexcept;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace plugins
