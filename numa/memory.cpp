@@ -1,0 +1,100 @@
+#include "numa/memory.h"
+
+#include <linux/mempolicy.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <climits>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include "engine/base/error.h"
+
+namespace numa {
+namespace {
+
+using engine::ExitCode;
+using engine::SetupError;
+
+// As many nodes as any kernel is built for (NODES_SHIFT is at most 10).
+constexpr unsigned max_nodes = 1024;
+constexpr unsigned bits_per_word = sizeof(unsigned long) * CHAR_BIT;
+
+// The system call itself and not hwloc's membind, which would keep a loaded topology in memory for one call.
+int prefer_node(void* memory, std::size_t size_bytes, unsigned node) noexcept {
+  if (node >= max_nodes) return EINVAL;
+  std::array<unsigned long, max_nodes / bits_per_word> mask{};
+  mask[node / bits_per_word] |= 1UL << (node % bits_per_word);
+  const long result = ::syscall(SYS_mbind, memory, size_bytes, MPOL_PREFERRED, mask.data(), max_nodes + 1UL, 0U);
+  return result == 0 ? 0 : errno;
+}
+
+std::string mebibytes(std::size_t bytes) { return std::to_string((bytes + (1U << 20) - 1) >> 20) + " MiB"; }
+
+}  // namespace
+
+NodeMemory::NodeMemory(std::size_t size_bytes, unsigned node, Populate populate) : node_(node) {
+  const auto page_bytes = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  const std::string object = "packet memory of " + mebibytes(size_bytes) + " on node " + std::to_string(node);
+  if (size_bytes == 0 || size_bytes > SIZE_MAX - page_bytes)
+    throw SetupError(ExitCode::machine_cannot, object, "the size is out of range");
+  size_bytes_ = (size_bytes + page_bytes - 1) / page_bytes * page_bytes;
+
+  void* mapped = ::mmap(nullptr, size_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (mapped == MAP_FAILED)
+    throw SetupError(ExitCode::machine_cannot, object, std::generic_category().message(errno), "use fewer queues");
+
+  // From here on the destructor does not run if we throw: the mapping must not outlive the failure.
+  const auto fail = [&](int error) {
+    ::munmap(mapped, size_bytes_);
+    throw SetupError(ExitCode::machine_cannot, object, std::generic_category().message(error));
+  };
+  // ENOSYS: a kernel without NUMA. EPERM: a container's seccomp filter; the kernel's own choice is then the node of the
+  // thread that touches the memory first.
+  const int bound = prefer_node(mapped, size_bytes_, node);
+  if (bound != 0 && bound != ENOSYS && bound != EPERM) fail(bound);
+  // Not MAP_POPULATE: pages must not be there before they are bound. MADV_POPULATE_WRITE came with Linux 5.14 and
+  // reports what a plain touch would turn into SIGBUS or the out-of-memory killer.
+  if (populate == Populate::now && ::madvise(mapped, size_bytes_, MADV_POPULATE_WRITE) != 0) {
+    if (errno != EINVAL) fail(errno);
+    auto* bytes = static_cast<volatile std::byte*>(mapped);
+    for (std::size_t at = 0; at < size_bytes_; at += page_bytes) bytes[at] = std::byte{0};
+  }
+  data_ = static_cast<std::byte*>(mapped);
+}
+
+NodeMemory::NodeMemory(NodeMemory&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)),
+      size_bytes_(std::exchange(other.size_bytes_, 0)),
+      node_(other.node_) {}
+
+NodeMemory& NodeMemory::operator=(NodeMemory&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(size_bytes_, other.size_bytes_);
+  std::swap(node_, other.node_);
+  return *this;
+}
+
+NodeMemory::~NodeMemory() {
+  if (data_ != nullptr) ::munmap(data_, size_bytes_);
+}
+
+void pin_this_thread(unsigned cpu) {
+  const std::string object = "bind a thread to cpu " + std::to_string(cpu);
+  if (cpu >= CPU_SETSIZE) throw SetupError(ExitCode::machine_cannot, object, "the number is out of range");
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(cpu, &one);
+  const int error = ::pthread_setaffinity_np(::pthread_self(), sizeof one, &one);
+  if (error != 0)
+    throw SetupError(ExitCode::machine_cannot, object, std::generic_category().message(error),
+                     "choose an online cpu with --cpus");
+}
+
+}  // namespace numa

@@ -1,0 +1,146 @@
+#include "numa/topology.h"
+
+#include <hwloc.h>
+
+#include <algorithm>
+#include <charconv>
+#include <fstream>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "engine/base/error.h"
+
+namespace numa {
+namespace {
+
+using engine::ExitCode;
+using engine::SetupError;
+
+// Larger numbers are typing errors: no kernel is built for more (CONFIG_NR_CPUS is at most 8192 on x86).
+constexpr unsigned max_cpu = 8191;
+
+struct Destroy {
+  void operator()(hwloc_topology* topology) const noexcept { hwloc_topology_destroy(topology); }
+};
+using Handle = std::unique_ptr<hwloc_topology, Destroy>;
+
+// Without caches, devices and memory attributes: processors and nodes are all that is asked. The handle goes when the
+// answer is copied, so that none of it stays in memory while packets flow.
+Handle load() {
+  hwloc_topology_t raw = nullptr;
+  if (hwloc_topology_init(&raw) != 0) throw SetupError(ExitCode::machine_cannot, "read the topology", "hwloc failed");
+  Handle topology(raw);
+  hwloc_topology_set_all_types_filter(raw, HWLOC_TYPE_FILTER_KEEP_NONE);
+  hwloc_topology_set_flags(raw, HWLOC_TOPOLOGY_FLAG_RESTRICT_TO_CPUBINDING | HWLOC_TOPOLOGY_FLAG_IS_THISSYSTEM |
+                                    HWLOC_TOPOLOGY_FLAG_NO_DISTANCES | HWLOC_TOPOLOGY_FLAG_NO_MEMATTRS |
+                                    HWLOC_TOPOLOGY_FLAG_NO_CPUKINDS);
+  if (hwloc_topology_load(raw) != 0) throw SetupError(ExitCode::machine_cannot, "read the topology", "hwloc failed");
+  return topology;
+}
+
+unsigned number_of(std::string_view digits, std::string_view list) {
+  unsigned value = 0;
+  const char* end = digits.data() + digits.size();
+  const auto [stop, error] = std::from_chars(digits.data(), end, value);
+  if (digits.empty() || error != std::errc{} || stop != end)
+    throw SetupError(ExitCode::bad_usage, "cpu list '" + std::string(list) + "'",
+                     "'" + std::string(digits) + "' is not a cpu number", "write it like 0-3,7");
+  if (value > max_cpu)
+    throw SetupError(ExitCode::bad_usage, "cpu list '" + std::string(list) + "'",
+                     std::string(digits) + " is beyond the largest cpu number, " + std::to_string(max_cpu));
+  return value;
+}
+
+const Core& core_of(const Topology& topology, unsigned cpu) {
+  const auto found = std::ranges::find(topology.cores, cpu, &Core::cpu);
+  if (found == topology.cores.end())
+    throw SetupError(ExitCode::bad_usage, "cpu " + std::to_string(cpu),
+                     "it is not online or not in this process's affinity mask", "taskset -p $$ shows the mask");
+  return *found;
+}
+
+// The cores to use, best first.
+std::vector<Core> candidates(const Topology& topology, const PlacementRequest& request) {
+  std::vector<Core> cores;
+  if (!request.cpus.empty()) {
+    for (const unsigned cpu : request.cpus) cores.push_back(core_of(topology, cpu));
+    return cores;
+  }
+  cores = topology.cores;
+  std::ranges::stable_partition(cores, [&](const Core& core) { return core.node == request.nic_node.value_or(0); });
+  return cores;
+}
+
+std::size_t default_workers(const std::vector<Core>& cores, const PlacementRequest& request) {
+  // Naming cores says how many workers are wanted.
+  if (!request.cpus.empty()) return std::min<std::size_t>(request.queues, cores.size());
+  auto near = static_cast<std::size_t>(
+      std::ranges::count(cores, request.nic_node.value_or(0), [](const Core& core) { return core.node; }));
+  if (near == 0) near = cores.size();  // the affinity mask leaves none on the NIC's node
+  return std::min<std::size_t>(request.queues, std::max<std::size_t>(near - 1, 1));
+}
+
+}  // namespace
+
+Topology read_topology() {
+  const Handle topology = load();
+  Topology result;
+  result.nodes = static_cast<unsigned>(std::max(1, hwloc_get_nbobjs_by_type(topology.get(), HWLOC_OBJ_NUMANODE)));
+  hwloc_obj_t unit = nullptr;
+  while ((unit = hwloc_get_next_obj_by_type(topology.get(), HWLOC_OBJ_PU, unit)) != nullptr) {
+    const int node = unit->nodeset != nullptr ? hwloc_bitmap_first(unit->nodeset) : 0;
+    result.cores.push_back({unit->os_index, node < 0 ? 0 : static_cast<unsigned>(node)});
+  }
+  if (result.cores.empty()) throw SetupError(ExitCode::machine_cannot, "read the topology", "hwloc found no core");
+  std::ranges::sort(result.cores, {}, &Core::cpu);
+  return result;
+}
+
+std::optional<unsigned> node_of_interface(std::string_view interface_name) {
+  std::ifstream file("/sys/class/net/" + std::string(interface_name) + "/device/numa_node");
+  int node = -1;
+  if (!(file >> node) || node < 0) return std::nullopt;
+  return static_cast<unsigned>(node);
+}
+
+std::vector<unsigned> parse_cpu_list(std::string_view text) {
+  std::set<unsigned> cpus;
+  std::string_view rest = text;
+  for (bool more = true; more;) {
+    const std::size_t comma = rest.find(',');
+    const std::string_view part = rest.substr(0, comma);
+    more = comma != std::string_view::npos;
+    if (more) rest.remove_prefix(comma + 1);
+
+    const std::size_t dash = part.find('-');
+    const unsigned first = number_of(part.substr(0, dash), text);
+    const unsigned last = dash == std::string_view::npos ? first : number_of(part.substr(dash + 1), text);
+    if (last < first)
+      throw SetupError(ExitCode::bad_usage, "cpu list '" + std::string(text) + "'",
+                       "'" + std::string(part) + "' runs backwards", "write it like 0-3,7");
+    for (unsigned cpu = first; cpu <= last; ++cpu) cpus.insert(cpu);
+  }
+  return {cpus.begin(), cpus.end()};
+}
+
+Placement place(const Topology& topology, const PlacementRequest& request) {
+  const std::vector<Core> cores = candidates(topology, request);
+  const std::size_t workers = request.workers != 0 ? request.workers : default_workers(cores, request);
+  const auto refuse = [&](const std::string& reason) {
+    throw SetupError(ExitCode::bad_usage, std::to_string(workers) + " workers", reason, "use fewer with --workers");
+  };
+  if (workers == 0) throw SetupError(ExitCode::bad_usage, "0 queues", "there must be at least one queue");
+  if (workers > request.queues) refuse("there are only " + std::to_string(request.queues) + " queues to share out");
+  if (workers > cores.size()) refuse("there are only " + std::to_string(cores.size()) + " cores to run on");
+
+  Placement placement;
+  for (std::size_t i = 0; i < workers; ++i) placement.workers.push_back({cores[i].cpu, cores[i].node, {}});
+  for (std::uint32_t queue = 0; queue < request.queues; ++queue)
+    placement.workers[queue % workers].queues.push_back(queue);
+  // The collector, the kernel's own work and the operator's shell need a core that never waits for us.
+  placement.spins = topology.cores.size() > workers;
+  return placement;
+}
+
+}  // namespace numa

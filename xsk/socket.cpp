@@ -1,0 +1,187 @@
+// Set-up of an AF_XDP socket by plain system calls: the order matters (UMEM, rings, frames into the fill ring, bind),
+// and bind is retried and varied on the same socket, which libxdp's xsk_socket__create() does not offer.
+#include "xsk/socket.h"
+
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include <bit>
+#include <cerrno>
+#include <chrono>
+#include <system_error>
+#include <utility>
+
+#include "xsk/explain.h"
+#include "xsk/uapi.h"
+
+namespace xsk {
+namespace {
+
+using engine::ExitCode;
+using engine::SetupError;
+
+constexpr std::chrono::milliseconds busy_patience{1000};
+constexpr long busy_pause_ns = 1'000'000;
+
+// The kernel wants all four rings' two UMEM rings also on a socket that only receives or only sends
+// (xsk_validate_queues in net/xdp/xsk.c); the idle one is made as small as it may be.
+constexpr std::uint32_t idle_ring_entries = 1;
+
+std::uint64_t memlock_limit() noexcept {
+  rlimit limit{};
+  ::getrlimit(RLIMIT_MEMLOCK, &limit);
+  return limit.rlim_cur;
+}
+
+SetupError failure(SetupStep step, int error, const SocketConfig& config) {
+  return explain(step, error,
+                 {config.interface_name, config.queue, config.umem.size(), memlock_limit(),
+                  config.mode == RequestedMode::zerocopy});
+}
+
+// How the UMEM's frames are shared out.
+struct FrameShares {
+  std::uint32_t rx;
+  std::uint32_t tx;
+};
+
+FrameShares share_frames(const SocketConfig& config) {
+  const auto refuse = [&](const char* reason) {
+    return SetupError(ExitCode::runtime_failure, "set up an AF_XDP socket on " + config.interface_name, reason);
+  };
+  const std::uint32_t frames = FrameLayout(config.umem.size(), config.chunk_bytes).frames();
+  const bool receives = config.rx_entries != 0;
+  const bool sends = config.tx_entries != 0;
+  if (!receives && !sends) throw refuse("it neither receives nor sends");
+  if ((receives && !std::has_single_bit(config.rx_entries)) || (sends && !std::has_single_bit(config.tx_entries)))
+    throw refuse("ring sizes must be powers of two");
+  if (config.mode == RequestedMode::afpacket) throw refuse("mode afpacket is not a mode of AF_XDP");
+  if (!sends) return {frames, 0};
+  if (!receives) return {0, frames};
+  if (config.tx_frames == 0 || config.tx_frames >= frames) throw refuse("sending and receiving need frames each");
+  return {frames - config.tx_frames, config.tx_frames};
+}
+
+int bind_once(int fd, const SocketConfig& config, std::uint16_t flags) noexcept {
+  sockaddr_xdp address{};
+  address.sxdp_family = AF_XDP;
+  address.sxdp_flags = flags;
+  address.sxdp_ifindex = config.ifindex;
+  address.sxdp_queue_id = config.queue.value();
+  return ::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 ? 0 : errno;
+}
+
+// A queue whose socket was closed stays taken until a work item of the kernel has run (xp_release_deferred in
+// net/xdp/xsk_buff_pool.c; 12 to 21 ms here). Nothing announces that, so it is asked for again until it is free.
+int bind_patiently(int fd, const SocketConfig& config, std::uint16_t flags) noexcept {
+  const auto give_up = std::chrono::steady_clock::now() + busy_patience;
+  for (;;) {
+    const int error = bind_once(fd, config, flags);
+    if (error != EBUSY || std::chrono::steady_clock::now() >= give_up) return error;
+    const timespec pause{0, busy_pause_ns};
+    ::nanosleep(&pause, nullptr);
+  }
+}
+
+int bind_mode(int fd, const SocketConfig& config, std::uint16_t mode_flag) noexcept {
+  const int error = bind_patiently(fd, config, mode_flag | XDP_USE_NEED_WAKEUP);
+  // EINVAL is also what a kernel or driver without need-wakeup says; without it each wake-up is merely unnecessary.
+  return error == EINVAL ? bind_patiently(fd, config, mode_flag) : error;
+}
+
+// Returns why zero-copy was not obtained, if it was tried and there was another way.
+std::string bind_socket(int fd, const SocketConfig& config) {
+  std::string fallback;
+  const bool may_zero_copy =
+      !config.attached_generic && (config.mode == RequestedMode::automatic || config.mode == RequestedMode::zerocopy);
+  if (may_zero_copy) {
+    const int error = bind_mode(fd, config, XDP_ZEROCOPY);
+    if (error == 0) return fallback;
+    // A queue that is taken is taken in every mode.
+    if (config.mode == RequestedMode::zerocopy || error == EBUSY) throw failure(SetupStep::bind, error, config);
+    fallback = zero_copy_refusal(error);
+  } else if (config.mode == RequestedMode::zerocopy) {
+    throw failure(SetupStep::bind, EOPNOTSUPP, config);
+  }
+  const int error = bind_mode(fd, config, XDP_COPY);
+  if (error != 0) throw failure(SetupStep::bind, error, config);
+  return fallback;
+}
+
+bool read_zero_copy(int fd) noexcept {
+  xdp_options options{};
+  socklen_t length = sizeof options;
+  return ::getsockopt(fd, SOL_XDP, XDP_OPTIONS, &options, &length) == 0 && (options.flags & XDP_OPTIONS_ZEROCOPY) != 0;
+}
+
+void register_umem(int fd, const SocketConfig& config) {
+  raise_memlock_limit();
+  xdp_umem_reg area{};
+  area.addr = reinterpret_cast<std::uintptr_t>(config.umem.data());
+  area.len = config.umem.size();
+  area.chunk_size = config.chunk_bytes;
+  if (::setsockopt(fd, SOL_XDP, XDP_UMEM_REG, &area, sizeof area) != 0)
+    throw failure(SetupStep::register_umem, errno, config);
+}
+
+}  // namespace
+
+bool raise_memlock_limit() noexcept {
+  rlimit unlimited{RLIM_INFINITY, RLIM_INFINITY};
+  if (::setrlimit(RLIMIT_MEMLOCK, &unlimited) == 0) return true;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_MEMLOCK, &limit) != 0) return false;
+  limit.rlim_cur = limit.rlim_max;  // needs no privilege
+  ::setrlimit(RLIMIT_MEMLOCK, &limit);
+  return limit.rlim_cur == RLIM_INFINITY;
+}
+
+Socket::Socket(engine::UniqueFd fd, const SocketConfig& config) noexcept
+    : fd_(std::move(fd)), queue_(config.queue), attached_generic_(config.attached_generic) {}
+
+Socket Socket::open(const SocketConfig& config, engine::UniqueFd ready) {
+  const FrameShares frames = share_frames(config);
+  if (!ready.valid()) ready.reset(::socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0));
+  if (!ready.valid()) throw failure(SetupStep::create_socket, errno, config);
+
+  Socket made(std::move(ready), config);
+  const int fd = made.fd_.get();
+  register_umem(fd, config);
+  try {
+    auto& [fill, completion, rx, tx] = made.rings_;
+    fill = RingMap(fd, RingKind::fill, frames.rx != 0 ? std::bit_ceil(2 * frames.rx) : idle_ring_entries);
+    completion = RingMap(fd, RingKind::completion, frames.tx != 0 ? std::bit_ceil(frames.tx) : idle_ring_entries);
+    if (frames.rx != 0) {
+      rx = RingMap(fd, RingKind::rx, config.rx_entries);
+      const auto area = config.umem.first(std::size_t{frames.rx} * config.chunk_bytes);
+      made.rx_queue_ = std::make_unique<RxQueue>(rx.memory(), fill.memory(), area, config.chunk_bytes);
+    }
+    if (frames.tx != 0) {
+      tx = RingMap(fd, RingKind::tx, config.tx_entries);
+      made.tx_queue_ = std::make_unique<TxQueue>(tx.memory(), completion.memory(), config.umem, config.chunk_bytes,
+                                                 frames.rx, frames.tx);
+    }
+  } catch (const std::system_error& error) {
+    throw failure(SetupStep::create_rings, error.code().value(), config);
+  }
+  made.fallback_reason_ = bind_socket(fd, config);
+  made.zero_copy_ = read_zero_copy(fd);
+  return made;
+}
+
+SocketStatistics Socket::statistics() const noexcept {
+  xdp_statistics raw{};
+  socklen_t length = sizeof raw;
+  ::getsockopt(fd_.get(), SOL_XDP, XDP_STATISTICS, &raw, &length);
+  return {raw.rx_dropped,       raw.rx_ring_full,     raw.rx_fill_ring_empty_descs,
+          raw.rx_invalid_descs, raw.tx_invalid_descs, raw.tx_ring_empty_descs};
+}
+
+int Socket::wake_rx() noexcept {
+  return ::recvfrom(fd_.get(), nullptr, 0, MSG_DONTWAIT, nullptr, nullptr) >= 0 ? 0 : errno;
+}
+
+int Socket::wake_tx() noexcept { return ::sendto(fd_.get(), nullptr, 0, MSG_DONTWAIT, nullptr, 0) >= 0 ? 0 : errno; }
+
+}  // namespace xsk
