@@ -1,0 +1,284 @@
+// Registers: r6 ctx (tail calls want it), r2 first byte of the frame, r3 its end, r0 A, r7 X, r4 and r5 scratch.
+// No helper is called before the final tail call, so nothing needs saving. M[i] lies at r10 - 4 * (i + 1).
+#include "bpf/cbpf.h"
+
+#include <climits>
+#include <cstddef>
+#include <string>
+
+#include "engine/base/error.h"
+
+namespace bpf {
+namespace {
+
+enum Register : std::uint8_t {
+  A = BPF_REG_0,
+  DATA = BPF_REG_2,
+  END = BPF_REG_3,
+  T = BPF_REG_4,
+  P = BPF_REG_5,
+  CTX = BPF_REG_6,
+  X = BPF_REG_7,
+  FRAME = BPF_REG_10
+};
+
+// The verifier follows packet pointers up to this offset (kernel/bpf/verifier.c: MAX_PACKET_OFF); no frame is longer.
+constexpr std::uint32_t max_packet_offset = 0xffff;
+
+class Translator {
+ public:
+  Translator(std::span<const sock_filter> code, int slots_fd) : code_(code), slots_fd_(slots_fd) {}
+
+  std::vector<bpf_insn> run(int match_slot, int no_match_slot) {
+    prologue();
+    for (std::size_t i = 0; i < code_.size(); ++i) {
+      starts_.push_back(out_.size());
+      at_ = i;
+      translate(code_[i]);
+    }
+    starts_.push_back(out_.size());
+    match_ = out_.size();
+    leave(match_slot);
+    no_match_ = out_.size();
+    leave(no_match_slot);
+    for (const Fixup& fixup : fixups_) resolve(fixup);
+    return std::move(out_);
+  }
+
+ private:
+  enum class Target { instruction, match, no_match };
+  struct Fixup {
+    std::size_t at;
+    Target target;
+    std::size_t instruction;
+  };
+
+  [[noreturn]] void refuse(const std::string& why) const {
+    throw engine::SetupError(engine::ExitCode::bad_usage, "filter", why,
+                             "leave that part of the filter to the analyzer, or to tcpdump");
+  }
+
+  void emit(std::uint8_t code, std::uint8_t dst = 0, std::uint8_t src = 0, std::int32_t imm = 0, std::int16_t off = 0) {
+    bpf_insn insn = {};
+    insn.code = code;
+    insn.dst_reg = dst & 0xf;
+    insn.src_reg = src & 0xf;
+    insn.off = off;
+    insn.imm = imm;
+    out_.push_back(insn);
+  }
+  void move(std::uint8_t dst, std::uint8_t src) { emit(BPF_ALU64 | BPF_MOV | BPF_X, dst, src); }
+  void move32(std::uint8_t dst, std::uint8_t src) { emit(BPF_ALU | BPF_MOV | BPF_X, dst, src); }
+  void set32(std::uint8_t dst, std::uint32_t value) {
+    emit(BPF_ALU | BPF_MOV | BPF_K, dst, 0, static_cast<std::int32_t>(value));
+  }
+  void jump(std::uint8_t code, std::uint8_t dst, std::uint8_t src, std::int32_t imm, Target target,
+            std::size_t instruction = 0) {
+    fixups_.push_back({out_.size(), target, instruction});
+    emit(code, dst, src, imm);
+  }
+  void jump_always(Target target, std::size_t instruction = 0) { jump(BPF_JMP | BPF_JA, 0, 0, 0, target, instruction); }
+
+  void prologue() {
+    move(CTX, BPF_REG_1);
+    emit(BPF_LDX | BPF_MEM | BPF_W, DATA, CTX, 0, offsetof(xdp_md, data));
+    emit(BPF_LDX | BPF_MEM | BPF_W, END, CTX, 0, offsetof(xdp_md, data_end));
+    set32(A, 0);
+    set32(X, 0);
+    std::uint32_t used = 0;  // the verifier refuses reads of stack that was never written
+    for (const sock_filter& insn : code_) {
+      const bool loads = BPF_CLASS(insn.code) <= BPF_LDX && BPF_MODE(insn.code) == BPF_MEM;
+      if (loads && insn.k < BPF_MEMWORDS) used |= 1U << insn.k;
+    }
+    for (std::uint32_t k = 0; k < BPF_MEMWORDS; ++k)
+      if (used & (1U << k)) emit(BPF_ST | BPF_MEM | BPF_W, FRAME, 0, 0, memory(k));
+  }
+
+  void leave(int slot) {
+    move(BPF_REG_1, CTX);
+    emit(BPF_LD | BPF_IMM | BPF_DW, BPF_REG_2, BPF_PSEUDO_MAP_FD, slots_fd_);
+    emit(0);
+    emit(BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_3, 0, slot);
+    emit(BPF_JMP | BPF_CALL, 0, 0, BPF_FUNC_tail_call);
+    emit(BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_0, 0, XDP_PASS);
+    emit(BPF_JMP | BPF_EXIT);
+  }
+
+  void translate(const sock_filter& insn) {
+    switch (BPF_CLASS(insn.code)) {
+      case BPF_LD:
+        return load_a(insn);
+      case BPF_LDX:
+        return load_x(insn);
+      case BPF_ST:
+        return emit(BPF_STX | BPF_MEM | BPF_W, FRAME, A, 0, memory(insn.k));
+      case BPF_STX:
+        return emit(BPF_STX | BPF_MEM | BPF_W, FRAME, X, 0, memory(insn.k));
+      case BPF_ALU:
+        return arithmetic(insn);
+      case BPF_JMP:
+        return branch(insn);
+      case BPF_RET:
+        return finish(insn);
+      default:
+        return move32(BPF_MISCOP(insn.code) == BPF_TAX ? X : A, BPF_MISCOP(insn.code) == BPF_TAX ? A : X);
+    }
+  }
+
+  static std::int16_t memory(std::uint32_t k) { return static_cast<std::int16_t>(-4 * static_cast<int>(k + 1)); }
+
+  void length(std::uint8_t dst) {
+    move(dst, END);
+    emit(BPF_ALU64 | BPF_SUB | BPF_X, dst, DATA);
+  }
+
+  void load_a(const sock_filter& insn) {
+    const std::uint8_t size = BPF_SIZE(insn.code);
+    switch (BPF_MODE(insn.code)) {
+      case BPF_IMM:
+        return set32(A, insn.k);
+      case BPF_LEN:
+        return length(A);
+      case BPF_MEM:
+        return emit(BPF_LDX | BPF_MEM | BPF_W, A, FRAME, 0, memory(insn.k));
+      case BPF_ABS:
+        return load_absolute(A, size, insn.k);
+      case BPF_IND:
+        return load_indirect(size, insn.k);
+      default:
+        refuse("has a load that is not known (code " + std::to_string(insn.code) + ")");
+    }
+  }
+
+  void load_x(const sock_filter& insn) {
+    switch (BPF_MODE(insn.code)) {
+      case BPF_IMM:
+        return set32(X, insn.k);
+      case BPF_LEN:
+        return length(X);
+      case BPF_MEM:
+        return emit(BPF_LDX | BPF_MEM | BPF_W, X, FRAME, 0, memory(insn.k));
+      case BPF_MSH:  // X = 4 * low nibble: the length of an IPv4 header
+        load_absolute(X, BPF_B, insn.k);
+        emit(BPF_ALU | BPF_AND | BPF_K, X, 0, 0xf);
+        return emit(BPF_ALU | BPF_LSH | BPF_K, X, 0, 2);
+      default:
+        refuse("has a load that is not known (code " + std::to_string(insn.code) + ")");
+    }
+  }
+
+  static std::int32_t bytes_of(std::uint8_t size) { return size == BPF_W ? 4 : size == BPF_H ? 2 : 1; }
+
+  void load_absolute(std::uint8_t dst, std::uint8_t size, std::uint32_t k) {
+    if (k >= static_cast<std::uint32_t>(SKF_LL_OFF))
+      refuse("asks for something that is not in the frame (`inbound`, `outbound`, `ifindex`)");
+    if (k > max_packet_offset - 4) return jump_always(Target::no_match);
+    move(T, DATA);
+    emit(BPF_ALU64 | BPF_ADD | BPF_K, T, 0, static_cast<std::int32_t>(k));
+    checked_load(dst, size);
+  }
+
+  // The sum of X and k must not wrap: libpcap compares X and k with the length one by one.
+  void load_indirect(std::uint8_t size, std::uint32_t k) {
+    if (k > max_packet_offset - 4) return jump_always(Target::no_match);
+    move32(P, X);
+    emit(BPF_ALU64 | BPF_ADD | BPF_K, P, 0, static_cast<std::int32_t>(k));
+    jump(BPF_JMP | BPF_JGT | BPF_K, P, 0, max_packet_offset - 4, Target::no_match);
+    move(T, DATA);
+    emit(BPF_ALU64 | BPF_ADD | BPF_X, T, P);
+    checked_load(A, size);
+  }
+
+  // From T, after the comparison with the frame's end that the verifier wants to see.
+  void checked_load(std::uint8_t dst, std::uint8_t size) {
+    move(P, T);
+    emit(BPF_ALU64 | BPF_ADD | BPF_K, P, 0, bytes_of(size));
+    jump(BPF_JMP | BPF_JGT | BPF_X, P, END, 0, Target::no_match);
+    emit(static_cast<std::uint8_t>(BPF_LDX | BPF_MEM | size), dst, T);
+    if (size != BPF_B) emit(BPF_ALU | BPF_END | BPF_TO_BE, dst, 0, bytes_of(size) * 8);
+  }
+
+  void arithmetic(const sock_filter& insn) {
+    const std::uint8_t op = BPF_OP(insn.code);
+    const bool by_x = BPF_SRC(insn.code) == BPF_X;
+    const bool shift = op == BPF_LSH || op == BPF_RSH;
+    if (op == BPF_NEG) return emit(BPF_ALU | BPF_NEG, A);
+    if (op == BPF_DIV || op == BPF_MOD) {  // eBPF's own division by zero goes on with 0
+      if (by_x) jump(BPF_JMP32 | BPF_JEQ | BPF_K, X, 0, 0, Target::no_match);
+      if (!by_x && insn.k == 0) return jump_always(Target::no_match);
+    }
+    if (shift && by_x) return shift_by_x(op);
+    if (shift && insn.k > 31) return set32(A, 0);
+    emit(static_cast<std::uint8_t>(BPF_ALU | op | BPF_SRC(insn.code)), A, X * by_x,
+         by_x ? 0 : static_cast<std::int32_t>(insn.k));
+  }
+
+  // eBPF takes the count modulo 32, libpcap has 0 for more.
+  void shift_by_x(std::uint8_t op) {
+    emit(BPF_JMP32 | BPF_JGT | BPF_K, X, 0, 31, 2);
+    emit(static_cast<std::uint8_t>(BPF_ALU | op | BPF_X), A, X);
+    emit(BPF_JMP | BPF_JA, 0, 0, 0, 1);
+    set32(A, 0);
+  }
+
+  void branch(const sock_filter& insn) {
+    const std::uint8_t op = BPF_OP(insn.code);
+    if (op == BPF_JA) {
+      if (static_cast<std::int32_t>(insn.k) < 0) refuse("has a loop, as `protochain` makes");
+      return jump_always(Target::instruction, at_ + 1 + insn.k);
+    }
+    const std::size_t if_true = at_ + 1 + insn.jt;
+    const std::size_t if_false = at_ + 1 + insn.jf;
+    const std::uint8_t source = BPF_SRC(insn.code);
+    const std::uint8_t src = source == BPF_X ? X : 0;
+    const std::int32_t imm = source == BPF_X ? 0 : static_cast<std::int32_t>(insn.k);
+    if (insn.jt == 0 && op != BPF_JSET) {  // one instruction less: fall through when true
+      const std::uint8_t inverse = op == BPF_JEQ ? BPF_JNE : op == BPF_JGT ? BPF_JLE : BPF_JLT;
+      return jump(static_cast<std::uint8_t>(BPF_JMP32 | inverse | source), A, src, imm, Target::instruction, if_false);
+    }
+    jump(static_cast<std::uint8_t>(BPF_JMP32 | op | source), A, src, imm, Target::instruction, if_true);
+    if (insn.jf != 0) jump_always(Target::instruction, if_false);
+  }
+
+  void finish(const sock_filter& insn) {
+    if (BPF_RVAL(insn.code) == BPF_A) {
+      jump(BPF_JMP32 | BPF_JEQ | BPF_K, A, 0, 0, Target::no_match);
+      return jump_always(Target::match);
+    }
+    jump_always(insn.k == 0 ? Target::no_match : Target::match);
+  }
+
+  void resolve(const Fixup& fixup) {
+    if (fixup.target == Target::instruction && fixup.instruction >= code_.size()) refuse("jumps beyond its end");
+    const std::size_t to = fixup.target == Target::match      ? match_
+                           : fixup.target == Target::no_match ? no_match_
+                                                              : starts_[fixup.instruction];
+    const std::ptrdiff_t off = static_cast<std::ptrdiff_t>(to) - static_cast<std::ptrdiff_t>(fixup.at) - 1;
+    if (off > SHRT_MAX) refuse("is too long: a jump spans more than 32,767 instructions");
+    out_[fixup.at].off = static_cast<std::int16_t>(off);
+  }
+
+  std::span<const sock_filter> code_;
+  int slots_fd_;
+  std::size_t at_ = 0;
+  std::size_t match_ = 0;
+  std::size_t no_match_ = 0;
+  std::vector<std::size_t> starts_;  // where each classic instruction begins
+  std::vector<Fixup> fixups_;
+  std::vector<bpf_insn> out_;
+};
+
+}  // namespace
+
+std::vector<bpf_insn> translate_filter(std::span<const sock_filter> code, int slots_fd, int match_slot,
+                                       int no_match_slot) {
+  for (const sock_filter& insn : code) {
+    const bool memory = BPF_CLASS(insn.code) == BPF_ST || BPF_CLASS(insn.code) == BPF_STX ||
+                        (BPF_CLASS(insn.code) <= BPF_LDX && BPF_MODE(insn.code) == BPF_MEM);
+    if (memory && insn.k >= BPF_MEMWORDS)
+      throw engine::SetupError(engine::ExitCode::bad_usage, "filter", "uses a scratch cell beyond the sixteenth");
+  }
+  return Translator(code, slots_fd).run(match_slot, no_match_slot);
+}
+
+}  // namespace bpf

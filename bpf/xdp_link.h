@@ -1,0 +1,55 @@
+// A program's attachment to an interface, held by a bpf_link: it goes when the descriptor does, also at SIGKILL.
+//
+// Made and destroyed by the thread that sets up and ends the run, in the interface's network namespace.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "engine/base/unique_fd.h"
+
+namespace bpf {
+
+enum class AttachRequest {
+  automatic,  // native, else generic with the reason kept
+  native,
+  generic
+};
+enum class AttachMode { detached, native, generic };
+
+// What to do with a program on the interface that is not ours.
+enum class Foreign {
+  refuse,
+  replace  // `--replace`: remove it. Between that and our attaching, traffic passes: the kernel offers no take-over
+};
+
+class XdpLink {
+ public:
+  XdpLink() noexcept = default;
+
+  // Throws SetupError: not_permitted without CAP_NET_ADMIN; machine_cannot for a foreign program (its id is named) and
+  // for a mode the driver does not have.
+  static XdpLink attach(int program_fd, unsigned ifindex, const std::string& ifname, AttachRequest request,
+                        Foreign foreign);
+
+  XdpLink(XdpLink&&) noexcept = default;
+  XdpLink& operator=(XdpLink&& other) noexcept;
+  ~XdpLink() { detach(); }
+
+  void detach() noexcept;  // may be called again
+
+  bool attached() const noexcept { return link_.valid(); }
+  int fd() const noexcept { return link_.get(); }
+  AttachMode mode() const noexcept { return attached() ? mode_ : AttachMode::detached; }  // as read back
+  const std::string& fallback_reason() const noexcept { return fallback_reason_; }        // empty: none was needed
+
+ private:
+  engine::UniqueFd link_;
+  AttachMode mode_ = AttachMode::detached;
+  std::string fallback_reason_;
+};
+
+// The program on an interface, by id; 0 if there is none. Throws SetupError if the interface cannot be asked.
+std::uint32_t attached_program(unsigned ifindex, const std::string& ifname);
+
+}  // namespace bpf
