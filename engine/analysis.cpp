@@ -1,0 +1,228 @@
+#include "engine/analysis.h"
+
+#include <poll.h>
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+#include "bpf/filter.h"
+#include "engine/clock.h"
+
+namespace engine {
+namespace {
+
+constexpr std::uint8_t kEngineItself = 0xff;
+constexpr std::uint32_t kSampledBatches = 64;  // one batch in so many is timed
+// What a crossing finds at least, live: room for a few records. With less the ring counts as full.
+constexpr std::size_t kLiveWindow_bytes = 1024;
+
+constexpr engine_message message_of(std::uint32_t length, std::uint8_t kind, std::uint8_t plugin, std::uint16_t schema,
+                                    double time, double place) noexcept {
+  return {length, kind, plugin, schema, time, place};
+}
+
+}  // namespace
+
+Analysis::Analysis(const AnalysisConfig& config)
+    : ring_(config.ring_bytes), lossless_(config.lossless), epoch_ns_(config.epoch_ns), make_room_(config.make_room) {}
+
+void Analysis::add_plugin(const plugins::PluginSpec& spec, plugins::Binding binding) {
+  auto slot = std::make_unique<Slot>();
+  binding.packets = packets_.data();
+  binding.capacity = kMaxBatchPackets;
+  binding.outbox = &outbox_;
+  binding.epoch_ns = epoch_ns_;
+  slot->plugin = binding.plugin_index;
+  open_window();  // on_start may log and emit
+  slot->state = std::make_unique<plugins::State>(spec, binding);
+  close_window();
+  slot->interval_ns = slot->state->interval_ns();
+  if (!slot->state->filter().empty()) {
+    for (const sock_filter& step : bpf::compile_filter(slot->state->filter()))
+      slot->filter.push_back({step.code, step.jt, step.jf, step.k});
+  }
+  slots_.push_back(std::move(slot));
+}
+
+void Analysis::add_summary(std::uint64_t interval_ns) {
+  summary_ = std::make_unique<Summary>();
+  summary_interval_ns_ = interval_ns;
+}
+
+void Analysis::begin(const std::uint8_t* frames, std::uint64_t epoch_ns) noexcept {
+  frames_ = frames;
+  epoch_ns_ = epoch_ns;
+  for (auto& slot : slots_) {
+    slot->state->set_frames(frames);
+    slot->state->set_epoch(epoch_ns);
+    slot->boundary_ns = (epoch_ns / slot->interval_ns + 1) * slot->interval_ns;
+  }
+  if (summary_) summary_boundary_ns_ = (epoch_ns / summary_interval_ns_ + 1) * summary_interval_ns_;
+  find_next_boundary();
+  ring_.publish();
+}
+
+void Analysis::run(std::uint32_t count) noexcept {
+  if (count == 0) return;
+  ++batches_;
+  for (auto& slot : slots_) run_plugin(*slot, count);
+  if (summary_) summary_->add(packets_.data(), count);
+  ring_.publish();
+}
+
+void Analysis::run_plugin(Slot& slot, std::uint32_t count) noexcept {
+  const bool sampled = batches_ % kSampledBatches == 0;
+  const std::uint64_t begin_ns = sampled ? monotonic_ns() : 0;
+  std::uint32_t offered = count;
+  open_window();
+  if (slot.filter.empty()) {
+    slot.state->run(count);
+  } else {
+    offered = select(slot, count);
+    if (offered > 0) slot.state->run(std::span<const std::uint16_t>(index_.data(), offered));
+  }
+  close_window();
+  slot.state->collect_garbage_step();
+  if (sampled) {
+    slot.figures.sampled_ns += monotonic_ns() - begin_ns;
+    slot.figures.sampled_packets += offered;
+  }
+  slot.figures.packets += offered;
+  slot.figures.filtered += count - offered;
+}
+
+// The plugin's own filter, by libpcap's interpreter: the packets it asked for, as indexes.
+std::uint32_t Analysis::select(const Slot& slot, std::uint32_t count) noexcept {
+  std::uint32_t selected = 0;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const engine_packet& packet = packets_[i];
+    if (bpf_filter(slot.filter.data(), frames_ + packet._off, packet.len, packet.caplen) != 0)
+      index_[selected++] = static_cast<std::uint16_t>(i);
+  }
+  return selected;
+}
+
+// The window is a part of the ring itself: what Lua appends there is sent without another copy.
+void Analysis::open_window() noexcept {
+  std::span<std::byte> window = ring_.window(kLiveWindow_bytes);
+  if (lossless_) {
+    // A quarter of the ring: records of a whole batch. The collector empties it; it is asked for that and waited for.
+    const std::size_t wanted = ring_.capacity() / 4;
+    while ((window = ring_.window(wanted)).empty()) {
+      ring_.publish();
+      make_room_();
+    }
+  }
+  outbox_.data = reinterpret_cast<std::uint8_t*>(window.data());
+  outbox_.used = 0;
+  outbox_.limit = static_cast<std::uint32_t>(std::min<std::size_t>(window.size(), 1u << 30));
+}
+
+void Analysis::close_window() noexcept { ring_.advance(outbox_.used); }
+
+std::uint64_t Analysis::plugin_errors() const noexcept {
+  std::uint64_t errors = 0;
+  for (const auto& slot : slots_) errors += slot->state->statistics().errors;
+  return errors;
+}
+
+void Analysis::find_next_boundary() noexcept {
+  next_boundary_ns_ = summary_ ? summary_boundary_ns_ : std::numeric_limits<std::uint64_t>::max();
+  for (const auto& slot : slots_) next_boundary_ns_ = std::min(next_boundary_ns_, slot->boundary_ns);
+}
+
+void Analysis::end_intervals(std::uint64_t now_ns) noexcept {
+  // After a stall of several intervals only the first of them has content: the batches' own times decide.
+  const auto end_if_over = [&](std::uint64_t interval_ns, std::uint64_t& boundary_ns, Slot* slot) {
+    if (now_ns < boundary_ns) return;
+    end_one(slot, boundary_ns / interval_ns - 1, boundary_ns, 0);
+    boundary_ns = (now_ns / interval_ns + 1) * interval_ns;
+  };
+  for (auto& slot : slots_) end_if_over(slot->interval_ns, slot->boundary_ns, slot.get());
+  if (summary_) end_if_over(summary_interval_ns_, summary_boundary_ns_, nullptr);
+  find_next_boundary();
+}
+
+void Analysis::end_interval(std::uint64_t interval_ns, std::uint64_t index, std::uint64_t at_ns,
+                            double place) noexcept {
+  for (auto& slot : slots_)
+    if (slot->interval_ns == interval_ns) end_one(slot.get(), index, at_ns, place);
+  if (summary_ && summary_interval_ns_ == interval_ns) end_one(nullptr, index, at_ns, place);
+}
+
+void Analysis::end_open_intervals(std::uint64_t now_ns) noexcept {
+  end_intervals(now_ns);
+  for (auto& slot : slots_) end_one(slot.get(), slot->boundary_ns / slot->interval_ns - 1, now_ns, 0);
+  if (summary_) end_one(nullptr, summary_boundary_ns_ / summary_interval_ns_ - 1, now_ns, 0);
+}
+
+// `slot` is null for the engine's own summary.
+void Analysis::end_one(Slot* slot, std::uint64_t index, std::uint64_t at_ns, double place) noexcept {
+  const double time = since_epoch(at_ns);
+  const std::uint8_t plugin = slot != nullptr ? slot->plugin : kEngineItself;
+  if (slot != nullptr) {
+    packets_[kMaxBatchPackets].time = time;
+    packets_[kMaxBatchPackets]._place = place;
+    open_window();
+    slot->state->tick(time);
+    close_window();
+    const std::vector<plugins::Structure*>& structures = slot->state->structures();
+    for (std::size_t i = 0; i < structures.size(); ++i)
+      hand_over(*structures[i], plugin, static_cast<std::uint16_t>(i), time, place);
+  } else {
+    hand_over(summary_->structure(), plugin, 0, time, place);
+  }
+  send(ENGINE_MESSAGE_INTERVAL, plugin, 0, time, place, index);
+  ring_.publish();
+}
+
+// Live, a part that finds no spare or no room stays and is published with the next interval; on files it is waited for.
+void Analysis::hand_over(plugins::Structure& structure, std::uint8_t plugin, std::uint16_t number, double time,
+                         double place) noexcept {
+  plugins::Part* filled = structure.swap();
+  while (filled == nullptr && lossless_) {
+    ring_.publish();
+    make_room_();
+    filled = structure.swap();
+  }
+  if (filled == nullptr) return;
+  if (!send(ENGINE_MESSAGE_PART, plugin, number, time, place, reinterpret_cast<std::uintptr_t>(filled)))
+    structure.unswap(filled);
+}
+
+void Analysis::progress(double place) noexcept {
+  if (send(ENGINE_MESSAGE_PROGRESS, kEngineItself, 0, 0, place, 0)) ring_.publish();
+}
+
+void Analysis::stop(std::uint64_t now_ns, double place) noexcept {
+  packets_[kMaxBatchPackets].time = since_epoch(now_ns);
+  packets_[kMaxBatchPackets]._place = place;
+  for (auto& slot : slots_) {
+    open_window();
+    slot->state->stop();
+    close_window();
+  }
+  ring_.publish();
+}
+
+bool Analysis::send(std::uint8_t kind, std::uint8_t plugin, std::uint16_t schema, double time, double place,
+                    std::uint64_t value) noexcept {
+  struct {
+    engine_message head;
+    std::uint64_t value;
+  } message{message_of(sizeof(engine_message) + sizeof value, kind, plugin, schema, time, place), value};
+  const auto bytes = std::as_bytes(std::span(&message, 1));
+  while (!ring_.push(bytes)) {
+    if (!lossless_) return false;
+    ring_.publish();
+    make_room_();
+  }
+  return true;
+}
+
+double Analysis::since_epoch(std::uint64_t at_ns) const noexcept {
+  return static_cast<double>(static_cast<std::int64_t>(at_ns - epoch_ns_));
+}
+
+}  // namespace engine

@@ -1,0 +1,117 @@
+// What a worker does with a decoded batch: every plugin in turn, then one publish; and at an interval's end the
+// hand-over of the structures. The same for live traffic and files.
+//
+// Owned by one worker, made on the main thread, used by the worker's thread alone from then on. The collector's thread
+// touches only the ring's other end and the structures' return slots.
+#pragma once
+
+#include <pcap/pcap.h>
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/results/summary.h"
+#include "engine/spsc.h"
+#include "plugins/abi.h"
+#include "plugins/runtime.h"
+
+namespace engine {
+
+inline constexpr std::uint32_t kBatchPackets = 64;
+inline constexpr std::uint32_t kMaxBatchPackets = 256;
+
+// Figures of one plugin on one worker, read after the worker has ended.
+struct PluginFigures {
+  std::uint64_t packets = 0;  // offered
+  std::uint64_t filtered = 0;
+  std::uint64_t sampled_packets = 0;
+  std::uint64_t sampled_ns = 0;
+};
+
+struct AnalysisConfig {
+  std::size_t ring_bytes = 512u << 10;
+  bool lossless = false;            // files: wait for the collector instead of losing results
+  std::function<void()> make_room;  // lossless only: asks the collector to empty the ring and waits a moment
+  std::uint64_t epoch_ns = 0;
+};
+
+class Analysis {
+ public:
+  explicit Analysis(const AnalysisConfig& config);
+  Analysis(const Analysis&) = delete;
+  Analysis& operator=(const Analysis&) = delete;
+
+  // Set-up, on the main thread.
+  void add_plugin(const plugins::PluginSpec& spec, plugins::Binding binding);
+  void add_summary(std::uint64_t interval_ns);
+  // Where the frames lie and when time begins: known last. No packet before that.
+  void begin(const std::uint8_t* frames, std::uint64_t epoch_ns) noexcept;
+  std::uint64_t epoch_ns() const noexcept { return epoch_ns_; }
+
+  engine_packet* packets() noexcept { return packets_.data(); }
+  SpscRing& ring() noexcept { return ring_; }
+
+  // The hot path: offers packets()[0..count) to every plugin and publishes what they said.
+  void run(std::uint32_t count) noexcept;
+
+  // Live: ends the intervals that lie before `now_ns` (UTC). Cheap when there is nothing to do.
+  void advance_time(std::uint64_t now_ns) noexcept {
+    if (now_ns >= next_boundary_ns_) end_intervals(now_ns);
+  }
+  // Live, at the end: closes what is open. Files: the reader's marker says which interval ended at which place.
+  void end_open_intervals(std::uint64_t now_ns) noexcept;
+  void end_interval(std::uint64_t interval_ns, std::uint64_t index, std::uint64_t at_ns, double place) noexcept;
+  void progress(double place) noexcept;
+  void stop(std::uint64_t now_ns, double place) noexcept;
+
+  std::uint64_t results() const noexcept { return outbox_.emitted; }
+  std::uint64_t results_dropped() const noexcept { return outbox_.dropped; }
+  std::uint64_t plugin_errors() const noexcept;
+
+  struct Slot {
+    std::unique_ptr<plugins::State> state;
+    std::vector<bpf_insn> filter;  // empty: every packet
+    std::uint8_t plugin = 0;
+    std::uint64_t interval_ns = 0;
+    std::uint64_t boundary_ns = 0;  // live: when the open interval ends
+    PluginFigures figures;
+  };
+  const std::vector<std::unique_ptr<Slot>>& slots() const noexcept { return slots_; }
+  Summary* summary() noexcept { return summary_.get(); }
+
+ private:
+  void run_plugin(Slot& slot, std::uint32_t count) noexcept;
+  std::uint32_t select(const Slot& slot, std::uint32_t count) noexcept;
+  void open_window() noexcept;
+  void close_window() noexcept;
+  void end_intervals(std::uint64_t now_ns) noexcept;
+  void find_next_boundary() noexcept;
+  void end_one(Slot* slot, std::uint64_t index, std::uint64_t at_ns, double place) noexcept;
+  void hand_over(plugins::Structure& structure, std::uint8_t plugin, std::uint16_t number, double time,
+                 double place) noexcept;
+  bool send(std::uint8_t kind, std::uint8_t plugin, std::uint16_t schema, double time, double place,
+            std::uint64_t value) noexcept;
+  double since_epoch(std::uint64_t at_ns) const noexcept;
+
+  SpscRing ring_;
+  bool lossless_;
+  std::uint64_t epoch_ns_;
+  std::function<void()> make_room_;
+  std::uint64_t next_boundary_ns_ = 0;
+  engine_outbox outbox_{};
+  const std::uint8_t* frames_ = nullptr;
+  std::uint64_t batches_ = 0;
+  std::vector<std::unique_ptr<Slot>> slots_;
+  std::unique_ptr<Summary> summary_;
+  std::uint64_t summary_interval_ns_ = 0;
+  std::uint64_t summary_boundary_ns_ = 0;
+  std::array<std::uint16_t, kMaxBatchPackets> index_;
+  // One more than a batch: the last is the pseudo packet that gives ticks and stops their time and place.
+  alignas(64) std::array<engine_packet, kMaxBatchPackets + 1> packets_{};
+};
+
+}  // namespace engine

@@ -1,0 +1,143 @@
+#include "engine/worker.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+
+#include "engine/clock.h"
+#include "engine/decode/decode.h"
+
+namespace engine {
+namespace {
+
+// How often an idle spinning worker reads the clock and asks the socket whether its interface still exists.
+constexpr std::uint32_t kEmptyRoundsPerCheck = 4096;
+// How long what arrived before the detach may take to be analysed; the rest is drained unseen and counted.
+constexpr std::uint64_t kDrainLimit_ns = 2'000'000'000;
+constexpr int kPollTimeout_ms = 100;
+
+// One writer: a plain load and store, no locked instruction.
+void add(std::atomic<std::uint64_t>& counter, std::uint64_t n) noexcept {
+  counter.store(counter.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+}
+
+}  // namespace
+
+Worker::Worker(std::vector<Lane*> lanes, Analysis& analysis, RunControl& control, const std::uint8_t* frames, bool spin)
+    : lanes_(std::move(lanes)), analysis_(analysis), control_(control), frames_(frames), spin_(spin) {}
+
+void Worker::run() noexcept {
+  while (control_.phase.load(std::memory_order_acquire) == RunControl::running) {
+    std::uint32_t received = 0;
+    for (Lane* lane : lanes_) received += serve(*lane);
+    add(polls_, 1);
+    if (received == 0) {
+      idle();
+    } else {
+      empty_rounds_ = 0;
+      // Longer batches pay off only when there is more waiting than a batch takes.
+      batch_packets_ = received >= batch_packets_ * lanes_.size() ? kMaxBatchPackets : kBatchPackets;
+    }
+  }
+  drain();
+  cpu_ns_ = thread_cpu_ns();
+}
+
+// The receive path, top-down: look, decode, plugins, publish, count; the batch gives its frames back as it goes.
+std::uint32_t Worker::serve(Lane& lane) noexcept {
+  const xsk::RxBatch batch = lane.queue->receive(batch_packets_);
+  if (batch.empty()) return 0;
+
+  const std::uint64_t now_ns = wall_ns();
+  analysis_.advance_time(now_ns);
+  const std::uint32_t wanted = batch.size();
+  const std::uint32_t count = control_.limited ? take_from_budget(wanted) : wanted;
+
+  engine_packet* packets = analysis_.packets();
+  const double time = static_cast<double>(static_cast<std::int64_t>(now_ns - analysis_.epoch_ns()));
+  std::uint64_t bytes = 0;
+  decode_batch(
+      count, frames_,
+      [&](std::uint32_t i) {
+        return FrameSpan{lane.memory_offset + batch[i].offset, batch[i].len};
+      },
+      packets);
+  for (std::uint32_t i = 0; i < count; ++i) {
+    packets[i].time = time;
+    packets[i].queue = lane.index;
+    bytes += packets[i].len;
+  }
+
+  const std::uint64_t results = analysis_.results(), dropped = analysis_.results_dropped();
+  const std::uint64_t errors = analysis_.plugin_errors();
+  analysis_.run(count);
+
+  add(lane.analysed, count);
+  add(lane.skipped, wanted - count);
+  add(lane.rx_bytes, bytes);
+  add(lane.results, analysis_.results() - results);
+  add(lane.results_dropped, analysis_.results_dropped() - dropped);
+  add(lane.plugin_errors, analysis_.plugin_errors() - errors);
+  return wanted;
+}
+
+// Everything behind the end of --count is skipped; workers share the budget, one atomic step a batch.
+std::uint32_t Worker::take_from_budget(std::uint32_t wanted) noexcept {
+  const std::int64_t before = control_.budget.fetch_sub(wanted, std::memory_order_relaxed);
+  if (before > static_cast<std::int64_t>(wanted)) return wanted;
+  if (before > 0) {  // the batch that used it up: exactly one worker gets here
+    const std::uint64_t one = 1;
+    if (control_.done_fd >= 0 && write(control_.done_fd, &one, sizeof one) < 0) {
+      // An eventfd takes this write unless its counter is at its limit; then the main thread is awake already.
+    }
+  }
+  return before > 0 ? static_cast<std::uint32_t>(before) : 0;
+}
+
+void Worker::idle() noexcept {
+  add(empty_polls_, 1);
+  if (spin_) {
+    // A driver with an empty fill ring sleeps until it is told that there are frames again; poll() tells it by itself.
+    for (const Lane* lane : lanes_)
+      if (lane->queue->needs_wakeup()) wake(*lane);
+    if (++empty_rounds_ % kEmptyRoundsPerCheck != 0) return;
+  } else {
+    std::array<pollfd, kMaxLanes + 1> waits;
+    std::size_t count = 0;
+    for (const Lane* lane : lanes_) waits[count++] = {lane->fd, POLLIN, 0};
+    waits[count++] = {control_.wake_fd, POLLIN, 0};
+    if (poll(waits.data(), count, kPollTimeout_ms) > 0) return;
+  }
+  analysis_.advance_time(wall_ns());
+  for (const Lane* lane : lanes_) wake(*lane);
+}
+
+// Neither the rings nor poll() tell that an interface has gone; recvfrom() does (net/xdp/xsk.c: xsk_recvmsg).
+void Worker::wake(const Lane& lane) noexcept {
+  if (lane.fd < 0) return;
+  if (recvfrom(lane.fd, nullptr, 0, MSG_DONTWAIT, nullptr, nullptr) < 0 && (errno == ENXIO || errno == ENETDOWN))
+    lost_interface_.store(errno, std::memory_order_relaxed);
+}
+
+// The program is detached: nothing new arrives. What is there is analysed while time allows; the rest goes unseen.
+void Worker::drain() noexcept {
+  const std::uint64_t give_up_ns = monotonic_ns() + kDrainLimit_ns;
+  for (Lane* lane : lanes_) {
+    while (monotonic_ns() < give_up_ns && serve(*lane) > 0) {
+    }
+    for (;;) {
+      const xsk::RxBatch unseen = lane->queue->receive(kMaxBatchPackets);
+      if (unseen.empty()) break;
+      add(lane->skipped, unseen.size());
+    }
+  }
+  const std::uint64_t now_ns = wall_ns();
+  analysis_.end_open_intervals(now_ns);
+  analysis_.stop(now_ns, 0);
+}
+
+}  // namespace engine

@@ -1,0 +1,237 @@
+"""The main job on real packets: queues, ledger, ends, leftovers. The sender's count is the independent fourth party."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from conftest import ENGINE, ROOT, await_condition, finish, ledger, needs_root, sh
+
+pytestmark = needs_root()
+COUNT_BY_PROTOCOL = ROOT / "examples/protocols.lua"
+
+
+def assert_closed(run, sent):
+    """Every queue's ledger is closed and the program saw what the sender sent and the peer took."""
+    for queue in run["queues"]:
+        assert queue["unaccounted"] == 0, queue
+    assert run["totals"]["xdp_seen"] == sent["sent"] - sent["not_taken"]
+
+
+@pytest.mark.parametrize("queues", [1, 2, 4, 8])
+def test_every_queue_gets_packets_and_its_ledger_closes(lab, tmp_path, queues):
+    net = lab(queues=queues)
+    capture = net.capture("--queues", queues, "--plugin", COUNT_BY_PROTOCOL, "--summary", tmp_path / "ledger.json")
+    sent = net.generate("--queues", queues, "--count", 8000 * queues, "--flows", 500, "--rate", 100000)
+    status, lines = finish(capture)
+    assert status == 0, capture.log
+    run = ledger(tmp_path / "ledger.json")
+    assert [queue["queue"] for queue in run["queues"]] == list(range(queues))
+    for queue in run["queues"]:
+        assert queue["analysed"] == 8000
+        assert queue["mode"] == "copy"
+    assert_closed(run, sent)
+    counted = sum(entry["packets"] for line in lines for entry in json.loads(line).get("entries", []))
+    assert counted == 8000 * queues
+
+
+def test_ten_seconds_at_full_rate_lose_nothing_unseen(lab, tmp_path):
+    net = lab()
+    capture = net.capture("--queues", 1, "--cpus", 1, "--plugin", COUNT_BY_PROTOCOL,
+                          "--summary", tmp_path / "ledger.json")
+    sent = net.generate("--method", "live", "--duration", 10)
+    status, _ = finish(capture)
+    assert status == 0
+    run = ledger(tmp_path / "ledger.json")
+    assert sent["sent"] > 1_000_000
+    assert_closed(run, sent)
+
+
+STALLING = """
+function on_packet(p)
+  local x = 0
+  for i = 1, 20000 do x = x + i % 7 end
+  if x < 0 then engine.log("info", "never") end
+end
+"""
+
+
+def test_a_plugin_that_stalls_costs_packets_that_are_all_counted(lab, tmp_path):
+    net = lab()
+    capture = net.capture("--queues", 1, "--cpus", 1, "--eval", STALLING, "--output", "none",
+                          "--summary", tmp_path / "ledger.json")
+    sent = net.generate("--method", "live", "--count", 500000)
+    status, _ = finish(capture)
+    assert status == 0
+    run = ledger(tmp_path / "ledger.json")
+    assert run["totals"]["rx_ring_full"] > 0, "the rings were meant to overflow"
+    assert_closed(run, sent)
+
+
+def test_a_stuck_reader_of_stdout_costs_results_and_no_packets(lab, tmp_path):
+    net = lab()
+    chatty = """
+      local seen = engine.record { name = "seen", { "src", "ip" }, { "sport", "u16" } }
+      function on_packet(p) seen:emit(p.src, p.src_port) end
+    """
+    capture = net.capture("--queues", 1, "--cpus", 1, "--eval", chatty, "--summary", tmp_path / "ledger.json")
+    sent = net.generate("--count", 400000, "--rate", 200000, "--method", "live")
+    capture.send_signal(signal.SIGINT)  # nobody has read stdout so far
+    capture.wait(timeout=20)
+    assert capture.returncode == 0
+    run = ledger(tmp_path / "ledger.json")
+    assert run["totals"]["analysed"] == 400000
+    assert_closed(run, sent)
+    lines = capture.stdout.read().splitlines()
+    for line in lines:
+        json.loads(line)
+    dropped = run["totals"]["results_dropped"] + run["output"]["lines_dropped"]
+    assert dropped > 0
+    assert len(lines) + dropped == 400000
+
+
+def test_more_queues_than_there_are_is_an_error_with_the_remedy(lab):
+    net = lab(queues=2)
+    done = sh(*net.inside(net.cap, ENGINE, "--iface", "cap0", "--queues", 5), check=False)
+    assert done.returncode == 4
+    assert "2" in done.stderr and "ethtool -L cap0 rx 5 tx 5" in done.stderr, done.stderr
+
+
+def programs_on(net, device="cap0"):
+    return "xdp" in sh("ip", "-n", net.cap, "-d", "link", "show", "dev", device).stdout
+
+
+def test_kill_9_leaves_nothing_on_the_interface(lab):
+    net = lab()
+    sh("ip", "-n", net.cap, "addr", "add", "192.0.2.1/24", "dev", "cap0")
+    sh("ip", "-n", net.gen, "addr", "add", "192.0.2.2/24", "dev", "gen0")
+    # Only the address is asked for and not ARP: what the engine does not take still reaches the stack.
+    capture = net.capture("--queues", 1, "--filter", "icmp", "--output", "none")
+    assert programs_on(net)
+    ping = net.inside(net.gen, "ping", "-c", 1, "-W", 1, "192.0.2.1")
+    assert sh(*ping, check=False).returncode != 0, "the engine takes the echo requests"
+    capture.kill()
+    await_condition(lambda: not programs_on(net), timeout=1, what="the program's removal")
+    assert sh(*ping, check=False).returncode == 0, "traffic reaches the stack again"
+
+
+def test_count_analyses_exactly_so_many_and_counts_the_rest(lab, tmp_path):
+    net = lab(queues=2)
+    capture = net.capture("--queues", 2, "--count", 1000, "--plugin", COUNT_BY_PROTOCOL,
+                          "--summary", tmp_path / "ledger.json")
+    net.generate("--queues", 2, "--count", 4000)
+    capture.communicate(timeout=20)
+    assert capture.returncode == 0
+    run = ledger(tmp_path / "ledger.json")
+    assert run["totals"]["analysed"] == 1000
+    assert run["totals"]["unaccounted"] == 0
+
+
+@pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_cleanly(lab, sig):
+    net = lab()
+    capture = net.capture("--queues", 1)
+    status, _ = finish(capture, sig)
+    assert status == 0
+    assert not programs_on(net)
+
+
+def test_duration_ends_by_itself(lab):
+    net = lab()
+    begin = time.monotonic()
+    capture = net.capture("--queues", 1, "--duration", 1)
+    capture.communicate(timeout=20)
+    assert capture.returncode == 0
+    assert 0.9 < time.monotonic() - begin
+
+
+def test_a_reader_that_goes_away_ends_the_run_with_0(lab):
+    net = lab()
+    capture = net.capture("--queues", 1, "--format", "json")
+    capture.stdout.close()
+    capture.stdout = None
+    net.generate("--count", 1000)
+    assert capture.wait(timeout=20) == 0
+
+
+def test_a_foreign_program_is_refused_with_its_id_and_replaced_on_demand(lab):
+    net = lab()
+    holder = net.capture("--queues", 1, "--output", "none")
+    shown = json.loads(sh("ip", "-n", net.cap, "-j", "-d", "link", "show", "dev", "cap0").stdout)[0]
+    identifier = str(shown["xdp"]["prog"]["id"])
+    done = sh(*net.inside(net.cap, ENGINE, "--iface", "cap0", "--queues", 1), check=False)
+    assert done.returncode == 4
+    assert identifier in done.stderr and "--replace" in done.stderr, done.stderr
+    successor = net.capture("--queues", 1, "--replace", "--duration", 1, "--output", "none")
+    successor.communicate(timeout=20)
+    assert successor.returncode == 0, successor.log
+    finish(holder)
+
+
+def test_the_summary_line_without_a_plugin_says_what_passed_by(lab):
+    net = lab(queues=2)
+    capture = net.capture("--queues", 2, "--format", "json")
+    net.generate("--queues", 2, "--count", 6000, "--mix", "udp4=1,tcp6=1,icmp4=1", "--rate", 50000)
+    _, lines = finish(capture)
+    summaries = [json.loads(line) for line in lines]
+    assert summaries and all(line["type"] == "summary" for line in summaries)
+    assert sum(line["packets"] for line in summaries) == 6000
+    names = {entry["proto"] for line in summaries for entry in line["protocols"]}
+    assert {"udp", "tcp", "icmp"} <= names
+    for line in summaries:
+        assert {"ts", "from", "to", "interfaces", "bytes", "pps", "bps", "drops", "top_sources", "top_ports"} <= set(line)
+
+
+def test_frames_that_the_filter_does_not_match_pass_to_the_stack(lab, tmp_path):
+    net = lab()
+    capture = net.capture("--queues", 1, "--filter", "udp port 53", "--output", "none",
+                          "--summary", tmp_path / "ledger.json")
+    sent = net.generate("--count", 3000, "--mix", "udp4=2,dns4=1", "--rate", 20000)
+    finish(capture)
+    run = ledger(tmp_path / "ledger.json")
+    assert run["totals"]["redirected"] == sent["kinds"]["dns4"]
+    assert run["totals"]["passed"] == sent["kinds"]["udp4"]
+    assert_closed(run, sent)
+
+
+def test_blocked_sources_are_dropped_and_counted(lab, tmp_path):
+    net = lab()
+    blocked = tmp_path / "blocked"
+    blocked.write_text("# everything the generator sends\n10.0.0.0/8\n")
+    capture = net.capture("--queues", 1, "--block", blocked, "--output", "none", "--summary", tmp_path / "ledger.json")
+    sent = net.generate("--count", 2000, "--mix", "udp4=1,udp6=1", "--rate", 20000)
+    finish(capture)
+    run = ledger(tmp_path / "ledger.json")
+    assert run["totals"]["blocked"] == sent["kinds"]["udp4"]
+    assert run["totals"]["analysed"] == sent["kinds"]["udp6"]
+    assert_closed(run, sent)
+
+
+def test_idle_costs_next_to_no_cpu_and_little_memory(lab):
+    net = lab()
+    capture = net.capture("--queues", 1, "--wait", "poll", "--plugin", COUNT_BY_PROTOCOL, "--output", "none")
+    pid = engine_pid(capture)
+
+    def cpu_seconds():
+        fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    begin, before = time.monotonic(), cpu_seconds()
+    with pytest.raises(subprocess.TimeoutExpired):  # the wait is the measurement: it must be idle for so long
+        capture.wait(timeout=5)
+    share = (cpu_seconds() - before) / (time.monotonic() - begin)
+    assert share <= 0.01, share
+    status = dict(line.split(":", 1) for line in open(f"/proc/{pid}/status") if ":" in line)
+    rss_mib = int(status["VmRSS"].split()[0]) / 1024
+    umem_mib = 4096 * 2048 / 2**20
+    assert rss_mib <= 16 + umem_mib + 2, rss_mib
+    finish(capture)
+
+
+def engine_pid(capture):
+    """taskset and ip exec into the engine: the child's own pid is the engine's."""
+    assert os.readlink(f"/proc/{capture.pid}/exe").endswith("/engine")
+    return capture.pid
