@@ -22,9 +22,11 @@ std::size_t OptionTable::index_of(std::string_view name) const {
 
 std::size_t OptionTable::find_long(std::string_view name) const {
   const std::size_t index = index_of(name);
-  if (index < options_.size()) return index;
+  if (!name.empty() && index < options_.size()) return index;
   std::vector<std::string_view> names;
-  for (const Option& option : options_) names.push_back(option.name);
+  for (const Option& option : options_) {
+    if (!option.name.empty()) names.push_back(option.name);
+  }
   std::string remedy = did_you_mean(name, names, "--");
   if (remedy.empty()) remedy = "'" + command_ + " --help' lists them";
   throw SetupError(ExitCode::bad_usage, "--" + std::string(name), "unknown option", remedy);
@@ -131,6 +133,7 @@ std::string OptionTable::help() const {
   constexpr std::size_t column = 28;
   for (std::size_t i = 0; i < options_.size(); ++i) {
     const Option& option = options_[i];
+    if (option.name.empty()) continue;
     if (!option.section.empty()) out.append(out.empty() ? "" : "\n").append(option.section).append(":\n");
     std::string left = option.letter ? std::string("  -") + option.letter + ", --" : std::string("      --");
     left.append(option.name);

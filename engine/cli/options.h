@@ -39,12 +39,12 @@ struct Value {
 };
 
 struct Option {
-  std::string_view name;             // without dashes
+  std::string_view name;             // without dashes; empty: a configuration key only
   char letter = 0;                   // short form
   std::string_view value_name = {};  // as --help shows it; empty for flags
   std::string_view help = {};
   Value value = {};
-  std::string_view config_key = {};  // key in the configuration's capture block; empty: a flag only
+  std::string_view config_key = {};  // "block.key" in the configuration; empty: a flag only
   std::string_view section = {};     // heading in --help; empty: the one before
 };
 

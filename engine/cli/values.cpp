@@ -28,6 +28,7 @@ std::uint64_t suffix_bytes(std::string_view suffix) {
 }
 
 std::string size_text(std::size_t bytes) {
+  if (bytes != 0 && bytes % (1u << 30) == 0) return std::to_string(bytes >> 30) + "GiB";
   if (bytes != 0 && bytes % (1u << 20) == 0) return std::to_string(bytes >> 20) + "MiB";
   if (bytes != 0 && bytes % (1u << 10) == 0) return std::to_string(bytes >> 10) + "KiB";
   return std::to_string(bytes);
@@ -98,6 +99,8 @@ Value text(std::string& target) {
           {},
           [&target](std::string_view text) {
             if (text.empty()) throw BadValue{"must not be empty", {}};
+            // A path or name with a NUL would be cut there by the kernel, silently.
+            if (text.find('\0') != text.npos) throw BadValue{"must not hold a NUL byte", {}};
             target = text;
           },
           [&target]() -> std::vector<std::string> {

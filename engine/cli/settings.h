@@ -1,0 +1,83 @@
+// Everything the command line, the configuration and the environment say, as plain data.
+//
+// Main thread, before anything starts. The initial values here are the defaults; engine/cli/settings_table.cpp ties
+// each member to its flag, its configuration key and what is allowed.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "engine/cli/log.h"
+#include "xsk/mode.h"
+
+namespace engine::cli {
+
+enum class Command { capture, generate, help, version, dump };
+enum class WaitMode { automatic, spin, poll };
+enum class OutputFormat { automatic, json, pretty };
+
+// What a plugin finds in `args`: true/false and decimal numbers are typed, all else is text.
+using ArgumentValue = std::variant<bool, double, std::string>;
+using Arguments = std::vector<std::pair<std::string, ArgumentValue>>;
+
+struct PluginSetting {
+  std::string path;  // empty: the plugin is `code`
+  std::string code;  // --eval
+  std::string name;  // unique; default: the file's name without folder and .lua
+  Arguments args;
+  std::size_t memory_bytes = 64u << 20;
+  bool trusted = false;
+};
+
+struct Settings {
+  Command command = Command::capture;
+  std::span<char* const> command_args;  // what follows a subcommand's name
+
+  // Where packets come from: exactly one of the two is set for Command::capture.
+  std::string interface;
+  std::string pcap_path;  // "-": standard input
+
+  std::uint32_t queues = 0;  // 0: all
+  xsk::RequestedMode mode = xsk::RequestedMode::automatic;
+  std::string filter;
+  bool take_all = false;
+  bool replace = false;
+  bool no_promisc = false;
+  std::string block_path;
+  std::vector<std::string> block;  // addresses and networks from the configuration
+
+  std::uint32_t workers = 0;  // 0: min(queues, cores of the NIC's node - 1), at least 1
+  std::string cpus;           // "2-5,8"; empty: chosen by topology. Well-formed: see parse_cpu_list
+  WaitMode wait = WaitMode::automatic;
+  double duration_s = 0;    // 0: until stopped
+  std::uint64_t count = 0;  // packets; 0: no limit
+
+  std::vector<PluginSetting> plugins;
+
+  std::string output_path = "-";  // "-": standard output; "none"
+  OutputFormat format = OutputFormat::automatic;
+  std::string summary_path;
+  double stats_s = 0;  // 0: no status line
+  LogLevel log_level = LogLevel::info;
+
+  std::string config_path;
+};
+
+// `args` is argv without the program's name; it must outlive the settings (command_args points into it). Throws
+// SetupError(bad_usage); for a known mode that is not built, SetupError(machine_cannot).
+Settings parse_command_line(std::span<char* const> args);
+
+std::string help_text();
+std::string version_text();
+
+// The settings as a configuration that --config reads back to the same settings (--dump).
+std::string configuration_text(const Settings& settings);
+
+// The CPUs of "2-5,8" in the order written. Throws BadValue.
+std::vector<unsigned> parse_cpu_list(std::string_view text);
+
+}  // namespace engine::cli

@@ -1,0 +1,234 @@
+#include "engine/cli/settings_table.h"
+
+#include <algorithm>
+#include <charconv>
+
+namespace engine::cli {
+namespace {
+
+// The root program's maps and the ledger are sized by it.
+constexpr std::uint32_t max_queues = 128;
+constexpr std::uint32_t max_cpu = 8191;  // the kernel's NR_CPUS limit on x86-64 is 8192 (arch/x86/Kconfig)
+constexpr std::uint64_t max_exact_double = 1ull << 53;  // numbers in the configuration are doubles
+constexpr double year_s = 365.0 * 24 * 3600;
+
+Value verbose(LogLevel& level) {
+  return {ValueKind::flag, {}, [&level](std::string_view) { level = LogLevel::debug; }, {}};
+}
+
+Value cpu_list(std::string& target) {
+  Value value = text(target);
+  value.allowed = "for example 2-5,8";
+  value.set = [&target](std::string_view written) {
+    parse_cpu_list(written);
+    target = written;
+  };
+  return value;
+}
+
+void add(std::vector<Option>& to, std::initializer_list<Option> options) { to.insert(to.end(), options); }
+
+void add_source(std::vector<Option>& to, Settings& s) {
+  using xsk::RequestedMode;
+  add(to, {
+              {.name = "iface",
+               .value_name = "IF",
+               .help = "take packets from this interface",
+               .value = text(s.interface),
+               .config_key = "capture.interface",
+               .section = "Source"},
+              {.name = "queues",
+               .value_name = "N",
+               .help = "receive queues to take",
+               .value = number(s.queues, 1, max_queues, "all"),
+               .config_key = "capture.queues"},
+              {.name = "pcap",
+               .value_name = "FILE",
+               .help = "read a pcap or pcapng file instead; - is standard input",
+               .value = text(s.pcap_path),
+               .config_key = "capture.pcap"},
+              {.name = "mode",
+               .value_name = "MODE",
+               .help = "auto, zerocopy, copy or skb; a forced mode fails instead of falling back",
+               .value = choice(s.mode, {{"auto", RequestedMode::automatic},
+                                        {"zerocopy", RequestedMode::zerocopy},
+                                        {"copy", RequestedMode::copy},
+                                        {"skb", RequestedMode::skb},
+                                        {"afpacket", RequestedMode::afpacket}}),
+               .config_key = "capture.mode"},
+              {.name = "filter",
+               .value_name = "EXPR",
+               .help = "take what matches, in tcpdump's language; the rest goes on to the kernel",
+               .value = text(s.filter),
+               .config_key = "capture.filter"},
+              {.name = "take-all",
+               .help = "take everything, also from an interface this machine is reached by",
+               .value = flag(s.take_all),
+               .config_key = "capture.take_all"},
+              {.name = "block",
+               .value_name = "FILE",
+               .help = "drop packets from the addresses and networks listed in FILE",
+               .value = text(s.block_path),
+               .config_key = "capture.block_file"},
+              {.name = {}, .value = list(s.block), .config_key = "capture.block"},
+              {.name = "replace",
+               .help = "take the place of an XDP program that is attached already",
+               .value = flag(s.replace),
+               .config_key = "capture.replace"},
+              {.name = "no-promisc",
+               .help = "leave promiscuous mode off",
+               .value = flag(s.no_promisc),
+               .config_key = "capture.no_promisc"},
+          });
+}
+
+void add_running(std::vector<Option>& to, Settings& s) {
+  add(to,
+      {
+          {.name = "workers",
+           .value_name = "N",
+           .help = "threads; default: the queues, at most the cores of the NIC's node less one",
+           .value = number(s.workers, 1, max_queues),
+           .config_key = "capture.workers",
+           .section = "Running"},
+          {.name = "cpus",
+           .value_name = "LIST",
+           .help = "CPUs for the workers, in this order",
+           .value = cpu_list(s.cpus),
+           .config_key = "capture.cpus"},
+          {.name = "wait",
+           .value_name = "HOW",
+           .help = "idle workers spin or poll; auto spins where a worker owns its core",
+           .value = choice(s.wait, {{"auto", WaitMode::automatic}, {"spin", WaitMode::spin}, {"poll", WaitMode::poll}}),
+           .config_key = "capture.wait"},
+          {.name = "duration",
+           .value_name = "S",
+           .help = "stop after S seconds",
+           .value = real(s.duration_s, 0.001, year_s),
+           .config_key = "capture.duration"},
+          {.name = "count",
+           .value_name = "N",
+           .help = "stop after N packets",
+           .value = number(s.count, 1, max_exact_double),
+           .config_key = "capture.count"},
+      });
+}
+
+void add_plugins(std::vector<Option>& to, Settings& s, Actions& a) {
+  add(to, {
+              {.name = "plugin",
+               .value_name = "FILE[,K=V]",
+               .help = "run a Lua analyzer, with arguments; may be given again",
+               .value = repeated(a.plugins),
+               .section = "Analyzers"},
+              {.name = "eval",
+               .value_name = "CODE",
+               .help = "run Lua code as an analyzer; may be given again",
+               .value = repeated(a.evals)},
+              {.name = "config",
+               .value_name = "FILE",
+               .help = "read settings from a Lua file; flags win over it",
+               .value = text(s.config_path)},
+              {.name = "dump", .help = "print the resulting settings as such a file and exit", .value = flag(a.dump)},
+          });
+}
+
+void add_results(std::vector<Option>& to, Settings& s, Actions& a) {
+  add(to,
+      {
+          {.name = "output",
+           .value_name = "FILE",
+           .help = "where results go; - is standard output, none is nowhere",
+           .value = text(s.output_path),
+           .config_key = "sink.path",
+           .section = "Results"},
+          {.name = "format",
+           .value_name = "FMT",
+           .help = "json, pretty or auto: pretty if results go to a terminal",
+           .value = choice(
+               s.format,
+               {{"auto", OutputFormat::automatic}, {"json", OutputFormat::json}, {"pretty", OutputFormat::pretty}}),
+           .config_key = "sink.format"},
+          {.name = "summary",
+           .value_name = "FILE",
+           .help = "write the ledger of all frames as JSON at the end",
+           .value = text(s.summary_path),
+           .config_key = "capture.summary"},
+          {.name = "stats",
+           .value_name = "S",
+           .help = "a status line each S seconds",
+           .value = real(s.stats_s, 0.1, 86400),
+           .config_key = "capture.stats"},
+          {.name = "log-level",
+           .value_name = "LEVEL",
+           .help = "error, warn, info or debug; ENGINE_LOG sets it too",
+           .value = choice(s.log_level, {{"error", LogLevel::error},
+                                         {"warn", LogLevel::warn},
+                                         {"info", LogLevel::info},
+                                         {"debug", LogLevel::debug}}),
+           .config_key = "capture.log_level"},
+          {.name = "verbose", .letter = 'v', .help = "the same as --log-level debug", .value = verbose(s.log_level)},
+          {.name = "version", .help = "print the version and exit", .value = flag(a.version), .section = "Other"},
+          {.name = "help", .letter = 'h', .help = "print this and exit", .value = flag(a.help)},
+      });
+}
+
+}  // namespace
+
+std::vector<Option> capture_options(Settings& settings, Actions& actions) {
+  std::vector<Option> options;
+  add_source(options, settings);
+  add_running(options, settings);
+  add_plugins(options, settings, actions);
+  add_results(options, settings, actions);
+  return options;
+}
+
+std::vector<Option> plugin_options(PluginSetting& p) {
+  return {
+      {.name = {}, .value = text(p.name), .config_key = "plugin.name"},
+      {.name = {}, .value = text(p.code), .config_key = "plugin.code"},
+      {.name = {},
+       .value = size_in_bytes(p.memory_bytes, 1u << 20, std::size_t{4} << 30),
+       .config_key = "plugin.memory"},
+      {.name = {}, .value = flag(p.trusted), .config_key = "plugin.trusted"},
+  };
+}
+
+bool is_live_only(std::string_view name) {
+  constexpr std::string_view live[] = {"queues", "mode", "take-all", "block", "replace", "no-promisc", "wait"};
+  return std::find(std::begin(live), std::end(live), name) != std::end(live);
+}
+
+std::vector<unsigned> parse_cpu_list(std::string_view text) {
+  const BadValue bad{"must be a list of CPU numbers and ranges", "for example 2-5,8"};
+  std::vector<unsigned> cpus;
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  const auto take = [&] {
+    unsigned cpu = 0;
+    const auto [next, error] = std::from_chars(at, end, cpu);
+    if (error != std::errc() || cpu > max_cpu) throw bad;
+    at = next;
+    return cpu;
+  };
+  while (true) {
+    const unsigned first = take();
+    unsigned last = first;
+    if (at != end && *at == '-') {
+      ++at;
+      last = take();
+    }
+    if (last < first) throw bad;
+    for (unsigned cpu = first; cpu <= last; ++cpu) {
+      if (std::find(cpus.begin(), cpus.end(), cpu) != cpus.end()) {
+        throw BadValue{"names CPU " + std::to_string(cpu) + " twice", "one worker runs on one CPU"};
+      }
+      cpus.push_back(cpu);
+    }
+    if (at == end) return cpus;
+    if (*at++ != ',') throw bad;
+  }
+}
+
+}  // namespace engine::cli
