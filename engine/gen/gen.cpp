@@ -1,0 +1,219 @@
+// The command from settings to report: which way of sending, at which pace, and what the device counted meanwhile.
+#include "engine/gen/gen.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "engine/gen/capture_file.h"
+#include "engine/gen/live.h"
+#include "engine/gen/traffic.h"
+#include "engine/gen/tx.h"
+#include "numa/memory.h"
+#include "xsk/ethtool.h"
+#include "xsk/link.h"
+
+namespace engine::gen {
+namespace {
+
+constexpr std::uint64_t file_start_ns = 1'700'000'000'000'000'000;
+constexpr double file_rate_pps = 1e6;
+// Packets that fall due within a slice are sent together: short enough that a burst fits the rings it meets, long
+// enough that sleeping pays.
+constexpr std::uint64_t slice_ns = 100'000;
+constexpr std::uint32_t ethernet_bytes = 14, vlan_bytes = 4;
+
+// The device's counters as they stand; the difference of two readings is the run's.
+NotTaken read_counters(const xsk::Link& link) {
+  NotTaken counters;
+  if (const auto device = xsk::read_device_counters(link.ifindex)) counters.tx_dropped = device->tx_dropped;
+  for (const auto& [name, value] : xsk::ethtool::statistics(link.name)) {
+    if (!name.starts_with("tx_queue_")) continue;
+    if (name.ends_with("_xdp_xmit")) counters.xdp_xmit = counters.xdp_xmit.value_or(0) + value;
+    if (name.ends_with("_xdp_xmit_errors")) counters.xdp_xmit_errors = counters.xdp_xmit_errors.value_or(0) + value;
+  }
+  return counters;
+}
+
+NotTaken difference(const NotTaken& after, const NotTaken& before) {
+  NotTaken change = after;
+  change.tx_dropped -= before.tx_dropped;
+  if (change.xdp_xmit) *change.xdp_xmit -= before.xdp_xmit.value_or(0);
+  if (change.xdp_xmit_errors) *change.xdp_xmit_errors -= before.xdp_xmit_errors.value_or(0);
+  return change;
+}
+
+// The core from which live frames reach `queue`: the receiving side takes queue = CPU mod its queues (veth_select_rxq
+// in drivers/net/veth.c). Its queues are taken to be as many as this side's. Nothing if no core does.
+std::optional<unsigned> cpu_for(std::uint32_t queue, std::uint32_t queues) {
+  cpu_set_t allowed;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return std::nullopt;
+  for (unsigned cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (CPU_ISSET(cpu, &allowed) && cpu % std::max(queues, 1U) == queue) return cpu;
+  }
+  return std::nullopt;
+}
+
+// Why live frames will not do, or empty.
+std::string live_obstacle(const Settings& settings, const xsk::Link& link, const Traffic& traffic) {
+  if (!settings.replay_path.empty()) return "a replay is sent as it is, live frames are made by a program";
+  if (settings.queues.size() > 1) return "live frames reach only one queue, that of the sending core";
+  if (!cpu_for(settings.queues[0], link.rx_queues))
+    return "live frames reach only queue = CPU mod queues, and none of the allowed cores leads to queue " +
+           std::to_string(settings.queues[0]);
+  return LiveSender::obstacle(traffic);
+}
+
+void require_fit(const xsk::Link& link, std::size_t longest_bytes) {
+  const std::size_t limit = link.mtu_bytes + ethernet_bytes + 2 * vlan_bytes;
+  if (longest_bytes > limit)
+    throw SetupError(
+        ExitCode::machine_cannot, "send on " + link.name,
+        "frames of " + std::to_string(longest_bytes) + " bytes do not fit its MTU of " + std::to_string(link.mtu_bytes),
+        "ip link set " + link.name + " mtu " + std::to_string(longest_bytes - ethernet_bytes));
+}
+
+std::unique_ptr<Sender> make_sender(const Settings& settings, const xsk::Link& link, Traffic& traffic,
+                                    const Replay* replay, Report& report) {
+  const std::string obstacle = live_obstacle(settings, link, traffic);
+  if (settings.method == Method::live && !obstacle.empty())
+    throw SetupError(ExitCode::bad_usage, "--method live", obstacle, "use --method tx");
+  if (settings.method == Method::tx || !obstacle.empty()) {
+    if (settings.method == Method::automatic) report.notes.push_back("method tx: " + obstacle);
+    return std::make_unique<TxSender>(link, settings.queues, traffic, replay, settings.loops);
+  }
+  const unsigned cpu = *cpu_for(settings.queues[0], link.rx_queues);
+  auto sender =
+      std::make_unique<LiveSender>(traffic, link.ifindex, link.name, settings.traffic.seed, settings.queues[0]);
+  numa::pin_this_thread(cpu);  // a run that changed cores would change queues
+  return sender;
+}
+
+void note_replay(const Replay& replay, Report& report) {
+  if (replay.unsendable != 0)
+    report.notes.push_back(std::to_string(replay.unsendable) +
+                           " packets of the capture were left out: cut off, too long or too short to send");
+}
+
+Outcome send(const Settings& settings) {
+  const xsk::Link link = xsk::read_link(settings.interface_name);
+  if (!link.is_up || !link.has_carrier)
+    throw SetupError(ExitCode::machine_cannot, "send on " + link.name, link.is_up ? "it has no carrier" : "it is down",
+                     link.is_up ? "bring the other side up" : "ip link set " + link.name + " up");
+  Outcome outcome;
+  outcome.report.target = link.name;
+  Traffic traffic(settings.traffic);
+  Load load = settings.load();
+  std::optional<Replay> replay;
+  if (!settings.replay_path.empty()) {
+    replay = read_replay(settings.replay_path, link.mtu_bytes + ethernet_bytes + 2 * vlan_bytes);
+    note_replay(*replay, outcome.report);
+    const std::uint64_t packets = replay->frames.size() * settings.loops;
+    if (packets != 0) load.count = load.count == 0 ? packets : std::min(load.count, packets);
+    outcome.failure = replay->damage.empty() ? "" : "replay " + settings.replay_path + ": " + replay->damage;
+  } else {
+    outcome.report.notes = traffic.notes();
+    require_fit(link, traffic.longest_bytes());
+  }
+  const auto sender = make_sender(settings, link, traffic, replay ? &*replay : nullptr, outcome.report);
+  Interrupts interrupts;
+  const NotTaken before = read_counters(link);
+  send_paced(*sender, load, interrupts, outcome.report);
+  outcome.report.not_taken = difference(read_counters(link), before);
+  if (!sender->failure().empty()) outcome.failure = sender->failure();
+  const NotTaken& not_taken = *outcome.report.not_taken;
+  if (outcome.report.method == "live" && not_taken.xdp_xmit == 0 && outcome.report.total.packets != 0)
+    outcome.report.notes.push_back(
+        "the device took none of the packets: on veth the peer must be up and have an XDP "
+        "program or GRO (ethtool -K PEER gro on)");
+  return outcome;
+}
+
+Outcome write(const Settings& settings) {
+  Outcome outcome;
+  Report& report = outcome.report;
+  report.target = settings.write_path;
+  report.method = "file";
+  Load load = settings.load();
+  if (load.rate_pps <= 0) load.rate_pps = file_rate_pps;
+  std::optional<Replay> replay;
+  if (!settings.replay_path.empty()) {
+    replay = read_replay(settings.replay_path, max_frame_bytes);
+    note_replay(*replay, report);
+    const std::uint64_t packets = replay->frames.size() * settings.loops;
+    if (packets != 0) load.count = load.count == 0 ? packets : std::min(load.count, packets);
+    outcome.failure = replay->damage.empty() ? "" : "replay " + settings.replay_path + ": " + replay->damage;
+  }
+  Traffic traffic(settings.traffic);
+  if (!replay) report.notes = traffic.notes();
+  const Pacer pacer(load, file_start_ns);
+  CaptureWriter file(settings.write_path);
+  Interrupts interrupts;
+  std::vector<std::byte> frame(traffic.longest_bytes());
+  for (std::uint64_t n = 0; n < pacer.limit() && !report.interrupted; ++n) {
+    const std::uint64_t time_ns = pacer.time_of(n);
+    std::span<const std::byte> bytes;
+    if (replay) {
+      bytes = replay->bytes(replay->frames[n % replay->frames.size()]);
+      report.replayed += {1, bytes.size()};
+    } else {
+      Packet packet = traffic.next();
+      packet.write(time_ns, frame.data());
+      bytes = std::span(frame).first(packet.size_bytes());
+      report.kinds[static_cast<std::size_t>(packet.kind())] += {1, bytes.size()};
+      report.stamped += packet.frame->stamped();
+    }
+    file.write(time_ns, bytes);
+    report.total += {1, bytes.size()};
+    if (n % 1024 == 0) report.interrupted = interrupts.arrived(0);
+  }
+  file.close();
+  report.seconds = static_cast<double>(pacer.time_of(report.total.packets) - file_start_ns) * 1e-9;
+  return outcome;
+}
+
+}  // namespace
+
+void send_paced(Sender& sender, const Load& load, Interrupts& interrupts, Report& report) {
+  const std::uint64_t start_ns = clock_ns(CLOCK_MONOTONIC);
+  const Pacer pacer(load, start_ns);
+  std::uint64_t sent = 0, now_ns = start_ns, last_look_ns = start_ns;
+  while (!pacer.over(now_ns, sent) && sender.failure().empty()) {
+    const std::uint64_t due = pacer.due(now_ns, sent);
+    if (due > 0) sent += sender.send(due);
+    now_ns = clock_ns(CLOCK_MONOTONIC);
+    std::uint64_t wait_ns = 0;
+    if (pacer.due(now_ns, sent) == 0 && !pacer.over(now_ns, sent)) {
+      const std::uint64_t next_ns = pacer.time_of(sent);
+      wait_ns = std::max(next_ns > now_ns ? next_ns - now_ns : 0, slice_ns);
+      // A signal ends the wait; the run's end does too.
+      if (sent >= pacer.limit()) wait_ns = next_ns > now_ns ? next_ns - now_ns : 0;
+    }
+    if (wait_ns > 0 || now_ns - last_look_ns > 1'000'000) {
+      if ((report.interrupted = interrupts.arrived(wait_ns))) break;
+      last_look_ns = now_ns = clock_ns(CLOCK_MONOTONIC);
+    }
+  }
+  sender.finish(report);
+  report.seconds = static_cast<double>(clock_ns(CLOCK_MONOTONIC) - start_ns) * 1e-9;
+}
+
+Outcome generate(const Settings& settings) { return settings.write_path.empty() ? send(settings) : write(settings); }
+
+ExitCode run(std::span<char* const> args) {
+  const Settings settings = parse_settings(args);
+  if (settings.help) {
+    std::fputs(help_text().c_str(), stdout);
+    return ExitCode::done;
+  }
+  const Outcome outcome = generate(settings);
+  for (const std::string& note : outcome.report.notes) std::fprintf(stderr, "engine gen: %s\n", note.c_str());
+  std::fprintf(stderr, "engine gen: %s\n", to_line(outcome.report).c_str());
+  if (settings.json) std::printf("%s\n", to_json(outcome.report).c_str());
+  if (outcome.failure.empty()) return ExitCode::done;
+  std::fprintf(stderr, "engine gen: %s\n", outcome.failure.c_str());
+  return ExitCode::runtime_failure;
+}
+
+}  // namespace engine::gen

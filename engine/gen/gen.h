@@ -1,0 +1,33 @@
+// `engine gen`: traffic for tests, benchmarks and the demonstration.
+//
+// One thread draws packets from a Traffic (or a replay), paces them and hands them to a Sender; with --write they go
+// to a capture file instead, the same packets for the same seed. Reads: settings -> traffic -> sender -> report.
+#pragma once
+
+#include <cstdio>
+#include <span>
+
+#include "engine/base/error.h"
+#include "engine/gen/interrupts.h"
+#include "engine/gen/pacer.h"
+#include "engine/gen/report.h"
+#include "engine/gen/sender.h"
+#include "engine/gen/settings.h"
+
+namespace engine::gen {
+
+// The command, `args` being what follows "gen". Throws SetupError; a run that breaks off reports what was sent,
+// says why on stderr and returns runtime_failure.
+ExitCode run(std::span<char* const> args);
+
+// What run() does between parsing and printing. `failure` is why the run broke off, or empty.
+struct Outcome {
+  Report report;
+  std::string failure;
+};
+Outcome generate(const Settings& settings);
+
+// Drives the sender at the pace of the load until that is reached, a signal arrives or the sender fails.
+void send_paced(Sender& sender, const Load& load, Interrupts& interrupts, Report& report);
+
+}  // namespace engine::gen
