@@ -1,0 +1,78 @@
+// A capture file (pcap or pcapng, any link type) as a stream of packets, through libpcap.
+//
+// The bytes come through a FILE of our own, so that reading from a pipe can be ended from outside, and so that whoever
+// reads learns when it is about to wait for more input. Used by one thread at a time: the main thread opens, the
+// reader thread goes on. interrupt() may be called by any thread.
+#pragma once
+
+#include <pcap/pcap.h>
+#include <sys/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "engine/base/unique_fd.h"
+#include "engine/decode/decode.h"
+
+namespace engine {
+
+// One packet as it lies in libpcap's buffer: valid until the next one is read.
+struct CapturedPacket {
+  const pcap_pkthdr* header = nullptr;
+  const std::uint8_t* bytes = nullptr;
+  std::int64_t seconds = 0;  // the time stamp as the file has it, which may be any nonsense
+  std::int64_t nanoseconds = 0;
+};
+
+class CaptureFile {
+ public:
+  // `path`: a file's name or "-" for standard input. `interrupt_fd`: input ends when it becomes readable; -1: none.
+  // Throws SetupError(bad_usage) for a file that cannot be opened or is no capture.
+  CaptureFile(const std::string& path, int interrupt_fd);
+  CaptureFile(const CaptureFile&) = delete;
+  CaptureFile& operator=(const CaptureFile&) = delete;
+  ~CaptureFile();
+
+  // What matches() tells from then on. Throws SetupError(bad_usage) with libpcap's words.
+  void set_filter(const std::string& expression);
+  bool matches(const CapturedPacket& packet) const noexcept;
+
+  // False at the end, or where the file cannot be read any further: then failure() says why.
+  bool next(CapturedPacket& packet) noexcept;
+  const std::string& failure() const noexcept { return failure_; }
+
+  LinkType link() const noexcept { return link_; }
+  int datalink() const noexcept { return pcap_datalink(handle_.get()); }
+  const std::string& name() const noexcept { return name_; }
+
+  // Called by the reading thread before it asks the system for more input.
+  void before_input(std::function<void()> callback) { input_->before_input = std::move(callback); }
+  void interrupt() noexcept;
+
+ private:
+  struct Close {
+    void operator()(pcap_t* handle) const noexcept { pcap_close(handle); }
+  };
+  struct Input {
+    UniqueFd file;
+    UniqueFd interrupt;
+    int outside_interrupt_fd = -1;
+    bool interrupted = false;
+    std::function<void()> before_input;
+    std::unique_ptr<char[]> buffer;
+  };
+  static ssize_t read_input(void* cookie, char* buffer, std::size_t bytes);
+  void open_input(const std::string& path);
+
+  std::string name_;
+  std::unique_ptr<Input> input_;  // its address is the FILE's cookie: outlives handle_, which owns the FILE
+  std::unique_ptr<pcap_t, Close> handle_;
+  bpf_program filter_{};
+  bool filtered_ = false;
+  LinkType link_ = LinkType::other;
+  std::string failure_;
+};
+
+}  // namespace engine
