@@ -9,12 +9,12 @@
 // a worker pays no system call for waking it, and an idle engine costs 50 short wake-ups a second.
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -109,20 +109,21 @@ class Collector {
   };
 
   void run();
+  bool all_drained() const noexcept;
   void sleep(int timeout_ms) noexcept;
-  std::size_t take(std::size_t worker);
+  std::size_t take(std::size_t number);
   void accept(std::size_t worker, const engine_message& head, std::span<const std::byte> payload);
   void deliver(std::size_t worker, const engine_message& head, std::span<const std::byte> payload);
-  void take_part(std::size_t worker, const engine_message& head, std::span<const std::byte> payload);
   void log_message(const engine_message& head, std::span<const std::byte> payload);
+  void publish_intervals();
   void publish(const Interval& interval);
+  Span span_of(const Interval& interval) const noexcept;
+  std::vector<LedgerRow> drops_of_interval();
   void publish_events();
   void emit_ordered();
   void look_at_outputs();
   void count(std::size_t worker, bool delivered) noexcept;
-  std::uint64_t utc(double since_epoch) const noexcept;
-  std::string_view plugin_name(std::uint8_t plugin) const noexcept;
-  std::vector<LedgerRow> drops_of_interval();
+  std::size_t plugin_slot(std::uint8_t plugin) const noexcept;
 
   CollectorConfig config_;
   std::vector<std::unique_ptr<Output>> outputs_;

@@ -23,6 +23,14 @@ struct Span {
   std::uint64_t to_ns;
 };
 
+inline std::uint64_t per_second(std::uint64_t count, Span span) noexcept {
+  if (span.to_ns <= span.from_ns) return 0;
+  return static_cast<std::uint64_t>(static_cast<double>(count) * 1e9 / static_cast<double>(span.to_ns - span.from_ns));
+}
+
+// UTC of a time given in ns since the run's epoch, as messages carry it; the epoch for what is no time.
+std::uint64_t since_epoch_to_utc(std::uint64_t epoch_ns, double since_epoch_ns) noexcept;
+
 class Output {
  public:
   virtual ~Output() = default;

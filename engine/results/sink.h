@@ -55,7 +55,7 @@ class Sink {
   State state() const noexcept { return state_; }
   const std::string& failure() const noexcept { return failure_; }  // one line that names the file
   // What to poll for POLLOUT while there is a backlog; -1: nothing.
-  int backlog_fd() const noexcept { return pending_bytes() == 0 ? -1 : fd_; }
+  int backlog_fd() const noexcept { return pending_bytes() == 0 || waits_for_empty_ ? -1 : fd_; }
   bool is_none() const noexcept { return fd_ < 0; }
 
   std::uint64_t lines() const noexcept { return lines_; }
@@ -65,6 +65,7 @@ class Sink {
   enum class Kind { none, file, pipe, socket, other };
 
   static constexpr std::uint64_t kHurry_ms = 1000;
+  static constexpr std::size_t kGroupBytes = 64u << 10;  // so much is gathered before it is worth a system call
 
   static std::uint64_t hurry_deadline() noexcept;
   void open_file(const std::string& where);
@@ -72,9 +73,11 @@ class Sink {
   void detect_kind();
   std::size_t pending_bytes() const noexcept { return pending_.size() - taken_; }
   std::size_t next_chunk() noexcept;
+  std::size_t whole_lines(std::size_t most) const noexcept;
+  bool pipe_is_empty() const noexcept;
   bool write_some() noexcept;
+  void wrote(std::size_t bytes) noexcept;
   bool wait_writable(std::uint64_t until_ns) noexcept;
-  bool wait_for_room(std::size_t bytes) noexcept;
   void fail(int error) noexcept;
   void drop_pending() noexcept;
 
@@ -84,10 +87,10 @@ class Sink {
   UniqueFd owned_;  // empty where stdout itself has to be used
   int fd_ = -1;
   Kind kind_ = Kind::none;
-  std::size_t pipe_bytes_ = 0;    // the pipe's capacity
-  bool reopened_ = false;         // O_NONBLOCK is ours alone
-  bool line_is_open_ = false;     // the last write ended within a line
-  std::uint64_t file_bytes_ = 0;  // whole lines written so far: where a file is cut after a failed write
+  std::size_t pipe_bytes_ = 0;       // the pipe's capacity
+  bool non_blocking_ = false;        // the file description and its O_NONBLOCK are ours alone
+  bool waits_for_empty_ = false;     // a long line is next and the pipe still holds something
+  std::size_t open_line_bytes_ = 0;  // written of a line whose end is still pending
   std::string pending_;
   std::size_t taken_ = 0;  // of pending_
   State state_ = State::good;

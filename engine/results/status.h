@@ -14,7 +14,7 @@ namespace engine {
 std::string status_line(const std::vector<QueueLedger>& now, const std::vector<QueueLedger>& before, double seconds);
 
 // Shared with the live table.
-std::string format_rate(double per_second, const char* unit);  // "3.20 Mpps", "812 pps"
+std::string format_rate(double per_second, const char* unit);  // "3.2 Mpps", "812 pps"
 std::string format_grouped(std::uint64_t value);               // "9,600,000"
 
 }  // namespace engine

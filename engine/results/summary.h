@@ -9,15 +9,15 @@
 #include <memory>
 #include <string_view>
 
-#include "engine/results/heavy.h"
 #include "plugins/abi.h"
 #include "plugins/structure.h"
+#include "plugins/topk.h"
 
 namespace engine {
 
 class SummaryPart final : public plugins::Part {
  public:
-  static constexpr std::size_t kTop = 10;
+  static constexpr std::uint32_t kTop = 10;
 
   SummaryPart();
 
@@ -45,8 +45,9 @@ class SummaryPart final : public plugins::Part {
   std::uint64_t packets_ = 0;
   std::uint64_t bytes_ = 0;
   std::array<Sum, kRows> protocols_{};
-  HeavyHitters sources_;
-  HeavyHitters ports_;
+  plugins::TopK sources_;
+  plugins::TopK ports_;
+  engine_packet port_{};  // carries a port row's key to ports_
 };
 
 class Summary {

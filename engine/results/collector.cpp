@@ -1,0 +1,343 @@
+#include "engine/results/collector.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+#include <utility>
+
+#include "engine/base/error.h"
+#include "engine/results/summary.h"
+
+namespace engine {
+namespace {
+
+constexpr std::uint8_t kEngineItself = 0xff;
+constexpr int kBusy_ms = 1;
+constexpr int kIdle_ms = 20;
+constexpr int kFinish_ms = 1000;  // what a slow reader gets at the end of a live run
+constexpr std::size_t kNobody = SIZE_MAX;
+
+UniqueFd make_event() {
+  UniqueFd event(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!event.valid()) throw SetupError(ExitCode::runtime_failure, "create an eventfd", std::strerror(errno));
+  return event;
+}
+
+void signal_event(int fd) noexcept {
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const ssize_t written = ::write(fd, &one, sizeof one);  // full: it is signalled already
+}
+
+// Messages are padded to whole words with zeros, which no text contains.
+std::string_view text_of(std::span<const std::byte> bytes) noexcept {
+  std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  while (!text.empty() && text.back() == '\0') text.remove_suffix(1);
+  return text;
+}
+
+std::uint64_t number_of(std::span<const std::byte> payload) noexcept {
+  std::uint64_t value = 0;
+  if (payload.size() >= sizeof value) std::memcpy(&value, payload.data(), sizeof value);
+  return value;
+}
+
+void add(std::atomic<std::uint64_t>& counter, std::uint64_t n) noexcept {
+  counter.store(counter.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);  // one writer
+}
+
+}  // namespace
+
+Collector::Collector(CollectorConfig config, std::vector<std::unique_ptr<Output>> outputs)
+    : config_(std::move(config)),
+      outputs_(std::move(outputs)),
+      intervals_(config_.plugins.size() + 1, !config_.in_order),
+      wake_(make_event()),
+      done_(make_event()) {}
+
+Collector::~Collector() {
+  for (std::size_t i = 0; i < workers_.size(); ++i) worker_ended(i);
+  if (thread_.joinable()) interrupt();
+  join();
+}
+
+std::size_t Collector::add_worker(CollectedWorker worker) {
+  std::vector<std::vector<plugins::Structure*>> structures = worker.structures;
+  structures.resize(config_.plugins.size() + 1);
+  if (worker.summary != nullptr) structures.back() = {worker.summary};
+  intervals_.add_worker(std::move(structures));
+  order_.add_worker();
+  workers_.push_back(std::make_unique<Worker>());
+  workers_.back()->end = std::move(worker);
+  return workers_.size() - 1;
+}
+
+void Collector::start() {
+  try {
+    thread_ = std::thread([this] { run(); });
+  } catch (const std::system_error& error) {
+    throw SetupError(ExitCode::runtime_failure, "start the collector's thread", error.code().message());
+  }
+}
+
+void Collector::worker_ended(std::size_t worker) noexcept {
+  // release: the worker's last publish comes before; the collector then sees its whole ring.
+  workers_[worker]->ended.store(true, std::memory_order_release);
+  wake();
+}
+
+void Collector::wake() noexcept { signal_event(wake_.get()); }
+
+void Collector::interrupt() noexcept {
+  for (const auto& output : outputs_) output->hurry();
+  wake();
+}
+
+void Collector::event(std::uint64_t utc_ns, std::string_view event, std::string_view members) {
+  {
+    const std::lock_guard lock(events_mutex_);
+    events_.push_back({utc_ns, std::string(event), std::string(members)});
+  }
+  // release: pairs with the exchange in publish_events().
+  has_events_.store(true, std::memory_order_release);
+  wake();
+}
+
+std::uint64_t Collector::results_dropped(std::size_t worker) const noexcept {
+  return workers_[worker]->dropped.load(std::memory_order_relaxed);
+}
+
+std::uint64_t Collector::results(std::size_t worker) const noexcept {
+  return workers_[worker]->results.load(std::memory_order_relaxed);
+}
+
+void Collector::join() {
+  if (thread_.joinable()) thread_.join();
+}
+
+OutputLedger Collector::ledger() const noexcept {
+  OutputLedger sum;
+  for (const auto& output : outputs_) {
+    const OutputLedger one = output->ledger();
+    sum.lines += one.lines;
+    sum.lines_dropped += one.lines_dropped;
+  }
+  return sum;
+}
+
+void Collector::run() {
+  int pause_ms = kBusy_ms;
+  while (!all_drained()) {
+    const std::size_t taken = round();
+    pause_ms = taken != 0 ? kBusy_ms : std::min(2 * pause_ms, kIdle_ms);
+    if (!all_drained()) sleep(pause_ms);
+  }
+  close();
+  signal_event(done_.get());
+}
+
+bool Collector::all_drained() const noexcept {
+  return std::all_of(workers_.begin(), workers_.end(), [](const auto& worker) { return worker->drained; });
+}
+
+void Collector::sleep(int timeout_ms) noexcept {
+  std::vector<pollfd> fds{{wake_.get(), POLLIN, 0}};
+  for (const auto& output : outputs_)
+    if (const int fd = output->backlog_fd(); fd >= 0) fds.push_back({fd, POLLOUT, 0});
+  ::poll(fds.data(), fds.size(), timeout_ms);
+  if (fds[0].revents == 0) return;
+  std::uint64_t count = 0;
+  [[maybe_unused]] const ssize_t got = ::read(wake_.get(), &count, sizeof count);  // taken: it sleeps again
+}
+
+std::size_t Collector::round() {
+  std::size_t taken = 0;
+  for (std::size_t i = 0; i < workers_.size(); ++i) taken += take(i);
+  publish_intervals();
+  publish_events();
+  if (config_.in_order) emit_ordered();
+  look_at_outputs();
+  return taken;
+}
+
+void Collector::close() {
+  publish_events();
+  for (const auto& output : outputs_) output->finish(config_.in_order ? -1 : kFinish_ms);
+  look_at_outputs();
+}
+
+// One ring's messages, as far as they lie contiguously twice (before and behind the ring's end).
+std::size_t Collector::take(std::size_t number) {
+  Worker& worker = *workers_[number];
+  if (worker.drained) return 0;
+  // acquire: before looking at the ring, so that an empty ring of an ended worker stays empty.
+  const bool ended = worker.ended.load(std::memory_order_acquire);
+  std::size_t taken = 0;
+  for (int part = 0; part < 2; ++part) {
+    if (config_.in_order && !order_.may_take(number)) return taken;
+    std::span<const std::byte> bytes = worker.end.ring->readable();
+    const std::size_t size = bytes.size();
+    if (size == 0) break;
+    while (bytes.size() >= sizeof(engine_message)) {
+      engine_message head;
+      std::memcpy(&head, bytes.data(), sizeof head);
+      if (head.length < sizeof head || head.length > bytes.size()) break;  // not a message: the rest is unusable
+      accept(number, head, bytes.subspan(sizeof head, head.length - sizeof head));
+      bytes = bytes.subspan(head.length);
+      ++taken;
+    }
+    if (!bytes.empty()) count(number, false);
+    worker.end.ring->consume(size);
+  }
+  if (ended && worker.end.ring->readable().empty()) {
+    worker.drained = true;
+    intervals_.worker_ended(number);
+    order_.worker_ended(number);
+  }
+  return taken;
+}
+
+void Collector::accept(std::size_t worker, const engine_message& head, std::span<const std::byte> payload) {
+  switch (head.kind) {
+    case ENGINE_MESSAGE_RECORD:
+    case ENGINE_MESSAGE_JSON:
+      return config_.in_order ? order_.message(worker, head, payload) : deliver(worker, head, payload);
+    case ENGINE_MESSAGE_LOG:
+    case ENGINE_MESSAGE_ERROR:
+      return log_message(head, payload);
+    case ENGINE_MESSAGE_PART: {
+      std::unique_ptr<plugins::Part> part(reinterpret_cast<plugins::Part*>(number_of(payload)));
+      if (!intervals_.part(worker, plugin_slot(head.plugin), head.schema, std::move(part))) count(worker, false);
+      return;
+    }
+    case ENGINE_MESSAGE_INTERVAL:
+      return intervals_.ended(worker, plugin_slot(head.plugin), number_of(payload), head.time, head.place);
+    case ENGINE_MESSAGE_PROGRESS:
+      return order_.progress(worker, head.place);
+    default:
+      return count(worker, false);
+  }
+}
+
+void Collector::deliver(std::size_t worker, const engine_message& head, std::span<const std::byte> payload) {
+  if (head.plugin >= config_.plugins.size()) return count(worker, false);
+  const CollectedPlugin& plugin = config_.plugins[head.plugin];
+  const std::uint64_t utc_ns = since_epoch_to_utc(config_.epoch_ns, head.time);
+  bool delivered = true;
+  if (head.kind == ENGINE_MESSAGE_RECORD) {
+    if (head.schema >= plugin.schemas.size()) return count(worker, false);
+    for (const auto& output : outputs_)
+      delivered &= output->record(utc_ns, config_.epoch_ns, plugin.name, plugin.schemas[head.schema], payload);
+  } else {
+    std::uint16_t length = 0;
+    if (payload.size() >= sizeof length) std::memcpy(&length, payload.data(), sizeof length);
+    if (payload.size() < sizeof length + length) return count(worker, false);
+    const std::string_view type(reinterpret_cast<const char*>(payload.data()) + sizeof length, length);
+    const std::string_view members = text_of(payload.subspan(sizeof length + length));
+    for (const auto& output : outputs_) delivered &= output->json(utc_ns, plugin.name, type, members);
+  }
+  count(worker, delivered);
+}
+
+void Collector::log_message(const engine_message& head, std::span<const std::byte> payload) {
+  if (!config_.log) return;
+  const std::string_view plugin = head.plugin < config_.plugins.size() ? config_.plugins[head.plugin].name : "engine";
+  if (head.kind == ENGINE_MESSAGE_ERROR) return config_.log(0, plugin, text_of(payload));
+  if (payload.empty()) return;
+  config_.log(static_cast<int>(payload[0]), plugin, text_of(payload.subspan(1)));
+}
+
+void Collector::publish_intervals() {
+  while (std::optional<Interval> interval = intervals_.next()) {
+    if (config_.in_order) {
+      order_.interval(std::move(*interval));
+    } else {
+      publish(*interval);
+    }
+  }
+}
+
+// Live, the first and the last interval are shorter than the others: from the start, to the end of the run. In a file
+// they are whole, so that the same file gives the same text whoever read its last packet.
+Span Collector::span_of(const Interval& interval) const noexcept {
+  const bool own = interval.plugin == config_.plugins.size();
+  const std::uint64_t length_ns = own ? config_.summary_interval_ns : config_.plugins[interval.plugin].interval_ns;
+  Span span{interval.index * length_ns, (interval.index + 1) * length_ns};
+  if (config_.in_order) return span;
+  const std::uint64_t closed_ns = since_epoch_to_utc(config_.epoch_ns, interval.closed_ns);
+  if (closed_ns > span.from_ns) span.to_ns = std::min(span.to_ns, closed_ns);
+  span.from_ns = std::clamp(config_.epoch_ns, span.from_ns, span.to_ns);
+  return span;
+}
+
+void Collector::publish(const Interval& interval) {
+  const Span span = span_of(interval);
+  const bool own = interval.plugin == config_.plugins.size();
+  for (std::size_t i = 0; i < interval.parts.size(); ++i) {
+    if (!interval.parts[i]) continue;
+    bool delivered = true;
+    if (own) {
+      const std::vector<LedgerRow> drops = drops_of_interval();
+      const SummaryPart& part = static_cast<const SummaryPart&>(*interval.parts[i]);
+      for (const auto& output : outputs_) delivered &= output->summary(span, config_.interfaces, drops, part);
+    } else {
+      const std::string& plugin = config_.plugins[interval.plugin].name;
+      const std::string& type = workers_[0]->end.structures[interval.plugin][i]->name();
+      for (const auto& output : outputs_) delivered &= output->part(span, plugin, type, *interval.parts[i]);
+    }
+    count(kNobody, delivered);
+  }
+}
+
+// The ledger counts since the start; a line tells of its interval.
+std::vector<LedgerRow> Collector::drops_of_interval() {
+  if (!config_.drops || config_.in_order) return {};
+  std::vector<LedgerRow> now = config_.drops();
+  std::vector<LedgerRow> rows = now;
+  for (std::size_t i = 0; i < rows.size() && i < drops_before_.size(); ++i)
+    rows[i].second -= std::min(rows[i].second, drops_before_[i].second);
+  drops_before_ = std::move(now);
+  return rows;
+}
+
+void Collector::publish_events() {
+  // acquire: pairs with event().
+  if (!has_events_.exchange(false, std::memory_order_acquire)) return;
+  std::vector<Event> events;
+  {
+    const std::lock_guard lock(events_mutex_);
+    events.swap(events_);
+  }
+  for (const Event& event : events)
+    for (const auto& output : outputs_) output->event(event.utc_ns, event.name, event.members);
+}
+
+void Collector::emit_ordered() {
+  order_.emit({.message = [this](std::size_t worker, const engine_message& head,
+                                 std::span<const std::byte> payload) { deliver(worker, head, payload); },
+               .interval = [this](const Interval& interval) { publish(interval); }});
+}
+
+void Collector::look_at_outputs() {
+  for (const auto& output : outputs_) {
+    output->flush();
+    if (output->reader_gone() && !std::exchange(told_gone_, true) && config_.on_reader_gone) config_.on_reader_gone();
+    std::string failure = output->failure();
+    if (failure.empty() || std::exchange(told_failure_, true)) continue;
+    if (config_.on_failure) config_.on_failure(failure);
+  }
+}
+
+void Collector::count(std::size_t worker, bool delivered) noexcept {
+  if (worker == kNobody) return;  // a merged result; the outputs count lines
+  add(delivered ? workers_[worker]->results : workers_[worker]->dropped, 1);
+}
+
+std::size_t Collector::plugin_slot(std::uint8_t plugin) const noexcept {
+  return plugin == kEngineItself ? config_.plugins.size() : plugin;
+}
+
+}  // namespace engine
