@@ -136,7 +136,7 @@ std::string help_text() {
       "Usage: engine --iface IF [options]  take packets from an interface's queues and analyse them\n"
       "       engine --pcap FILE [options] the same over a capture file\n";
   for (const Subcommand& it : subcommands) {
-    out.append("       engine ").append(it.name).append(" --help").append(13 - it.name.size(), ' ');
+    out.append("       engine ").append(it.name).append(" --help").append(15 - it.name.size(), ' ');
     out.append(it.help).append("\n");
   }
   out.append("\n").append(table.help());

@@ -1,0 +1,70 @@
+#include "engine/cli/protect.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "engine/base/error.h"
+
+namespace engine::cli {
+namespace {
+
+const HostLink* find_link(const HostNetwork& network, unsigned index) {
+  const auto it =
+      std::find_if(network.links.begin(), network.links.end(), [&](const auto& l) { return l.index == index; });
+  return it == network.links.end() ? nullptr : &*it;
+}
+
+const std::string* direct_reason(const HostNetwork& network, unsigned index) {
+  for (const HostDependence& it : network.dependences) {
+    if (it.link == index) return &it.why;
+  }
+  return nullptr;
+}
+
+// Everything that receives through `index`: it and what lies above it, nearest first.
+std::vector<unsigned> upwards(const HostNetwork& network, unsigned index) {
+  std::vector<unsigned> reached{index};
+  const auto add = [&](unsigned link) {
+    if (link != 0 && std::find(reached.begin(), reached.end(), link) == reached.end()) reached.push_back(link);
+  };
+  for (std::size_t i = 0; i < reached.size(); ++i) {
+    const HostLink* const link = find_link(network, reached[i]);
+    if (link != nullptr) add(link->master);
+    for (const HostLink& upper : network.links) {
+      if (upper.parent == reached[i]) add(upper.index);
+    }
+  }
+  return reached;
+}
+
+}  // namespace
+
+std::optional<std::string> why_protected(const HostNetwork& network, std::string_view interface) {
+  const auto it =
+      std::find_if(network.links.begin(), network.links.end(), [&](const auto& l) { return l.name == interface; });
+  // A connection over loopback is between processes of this machine, and its end does not lock anyone out.
+  if (it == network.links.end() || it->loopback) return std::nullopt;
+  for (const unsigned index : upwards(network, it->index)) {
+    const std::string* const why = direct_reason(network, index);
+    if (why == nullptr) continue;
+    if (index == it->index) return *why;
+    const HostLink* const upper = find_link(network, index);
+    return "lies below " + (upper != nullptr ? upper->name : "link " + std::to_string(index)) + ", which " + *why;
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> why_protected(std::string_view interface) {
+  return why_protected(read_host_network(), interface);
+}
+
+void require_consent(const Settings& settings) {
+  if (settings.interface.empty() || settings.take_all || !settings.filter.empty()) return;
+  const std::optional<std::string> why = why_protected(settings.interface);
+  if (!why) return;
+  throw SetupError(ExitCode::machine_cannot, "interface " + settings.interface,
+                   *why + ", and AF_XDP would take its packets away from this machine",
+                   "say what to take with --filter EXPR, or give --take-all");
+}
+
+}  // namespace engine::cli
