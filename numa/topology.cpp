@@ -32,11 +32,21 @@ Handle load() {
   if (hwloc_topology_init(&raw) != 0) throw SetupError(ExitCode::machine_cannot, "read the topology", "hwloc failed");
   Handle topology(raw);
   hwloc_topology_set_all_types_filter(raw, HWLOC_TYPE_FILTER_KEEP_NONE);
-  hwloc_topology_set_flags(raw, HWLOC_TOPOLOGY_FLAG_RESTRICT_TO_CPUBINDING | HWLOC_TOPOLOGY_FLAG_IS_THISSYSTEM |
-                                    HWLOC_TOPOLOGY_FLAG_NO_DISTANCES | HWLOC_TOPOLOGY_FLAG_NO_MEMATTRS |
-                                    HWLOC_TOPOLOGY_FLAG_NO_CPUKINDS);
+  hwloc_topology_set_flags(
+      raw, HWLOC_TOPOLOGY_FLAG_NO_DISTANCES | HWLOC_TOPOLOGY_FLAG_NO_MEMATTRS | HWLOC_TOPOLOGY_FLAG_NO_CPUKINDS);
   if (hwloc_topology_load(raw) != 0) throw SetupError(ExitCode::machine_cannot, "read the topology", "hwloc failed");
   return topology;
+}
+
+struct Free {
+  void operator()(hwloc_bitmap_s* bitmap) const noexcept { hwloc_bitmap_free(bitmap); }
+};
+
+// The calling thread's affinity mask. hwloc's own restriction to it (RESTRICT_TO_CPUBINDING) takes the whole process's.
+std::unique_ptr<hwloc_bitmap_s, Free> affinity_mask(hwloc_topology* topology) {
+  std::unique_ptr<hwloc_bitmap_s, Free> mask(hwloc_bitmap_alloc_full());
+  if (mask && hwloc_get_cpubind(topology, mask.get(), HWLOC_CPUBIND_THREAD) != 0) hwloc_bitmap_fill(mask.get());
+  return mask;
 }
 
 unsigned number_of(std::string_view digits, std::string_view list) {
@@ -87,8 +97,10 @@ Topology read_topology() {
   const Handle topology = load();
   Topology result;
   result.nodes = static_cast<unsigned>(std::max(1, hwloc_get_nbobjs_by_type(topology.get(), HWLOC_OBJ_NUMANODE)));
+  const auto ours = affinity_mask(topology.get());
   hwloc_obj_t unit = nullptr;
   while ((unit = hwloc_get_next_obj_by_type(topology.get(), HWLOC_OBJ_PU, unit)) != nullptr) {
+    if (ours && hwloc_bitmap_isset(ours.get(), unit->os_index) == 0) continue;
     const int node = unit->nodeset != nullptr ? hwloc_bitmap_first(unit->nodeset) : 0;
     result.cores.push_back({unit->os_index, node < 0 ? 0 : static_cast<unsigned>(node)});
   }

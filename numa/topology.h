@@ -18,7 +18,7 @@ struct Core {
 };
 
 struct Topology {
-  std::vector<Core> cores;  // online and in this process's affinity mask, by cpu; never empty
+  std::vector<Core> cores;  // online and in the calling thread's affinity mask, by cpu; never empty
   unsigned nodes = 1;
 };
 
@@ -44,9 +44,9 @@ struct Placement {
 
 struct PlacementRequest {
   std::uint32_t queues = 1;
-  std::uint32_t workers = 0;   // 0: one per queue, as far as the NIC's node has cores, less one for everybody else
-  std::vector<unsigned> cpus;  // use just these, in this order; empty: the NIC's node first, then the others
-  std::optional<unsigned> nic_node;
+  std::uint32_t workers = 0;        // 0: one per queue, as far as the NIC's node has cores, less one for everybody else
+  std::vector<unsigned> cpus = {};  // use just these, in this order; empty: the NIC's node first, then the others
+  std::optional<unsigned> nic_node = {};
 };
 
 // Deals queues to workers and workers to cores, round robin. Throws engine::SetupError (bad_usage) if more workers than

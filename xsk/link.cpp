@@ -111,21 +111,14 @@ int ask_link(mnl_socket* netlink, unsigned ifindex, const std::string& name, Lin
 
 bool ready(const LinkMessage& link) noexcept { return (link.flags & IFF_UP) != 0 && link.has_carrier; }
 
-// Waits for the next link message of this interface and takes its news; false at the deadline.
-bool next_change(mnl_socket* netlink, unsigned ifindex, std::chrono::steady_clock::time_point deadline,
-                 LinkMessage& link) {
-  alignas(nlmsghdr) std::array<char, 32768> buffer;
+// Waits until something happens to some interface; false at the deadline. What happened is not read from the event,
+// which may have been lost on the way (ENOBUFS): it only says that it is time to ask again.
+bool await_event(mnl_socket* events, std::chrono::steady_clock::time_point deadline) noexcept {
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
-  pollfd readable{mnl_socket_get_fd(netlink), POLLIN, 0};
+  pollfd readable{mnl_socket_get_fd(events), POLLIN, 0};
   if (left.count() <= 0 || ::poll(&readable, 1, static_cast<int>(left.count())) == 0) return false;
-  const ssize_t received = mnl_socket_recvfrom(netlink, buffer.data(), buffer.size());
-  int rest = static_cast<int>(received);
-  for (auto* message = reinterpret_cast<const nlmsghdr*>(buffer.data()); received > 0 && mnl_nlmsg_ok(message, rest);
-       message = mnl_nlmsg_next(message, &rest)) {
-    if (message->nlmsg_type != RTM_NEWLINK) continue;
-    const LinkMessage news = parse(message);
-    if (news.ifindex == ifindex) link = news;
-  }
+  alignas(nlmsghdr) std::array<char, 32768> buffer;
+  (void)mnl_socket_recvfrom(events, buffer.data(), buffer.size());
   return true;
 }
 
@@ -187,10 +180,11 @@ bool wait_for_carrier(unsigned ifindex, std::chrono::milliseconds timeout) {
   const Netlink events = open_netlink(RTMGRP_LINK);
   const Netlink question = open_netlink(0);
   LinkMessage link;
-  if (ask_link(question.get(), ifindex, {}, link) != 0) return false;
-  while (!ready(link))
-    if (!next_change(events.get(), ifindex, deadline, link)) return false;
-  return true;
+  do {
+    if (ask_link(question.get(), ifindex, {}, link) != 0) return false;
+    if (ready(link)) return true;
+  } while (await_event(events.get(), deadline));
+  return false;
 }
 
 std::optional<DeviceCounters> read_device_counters(unsigned ifindex) {

@@ -31,7 +31,7 @@ Link read_link(std::string_view name);
 // Throws engine::SetupError unless the interface has as many receive queues; says how to get them.
 void require_queues(const Link& link, std::uint32_t queues);
 
-// Waits until the interface is up and has carrier; false if it did not by then.
+// Waits until the interface is up and has carrier; false if it had not by then, or is gone.
 bool wait_for_carrier(unsigned ifindex, std::chrono::milliseconds timeout);
 
 // rtnl_link_stats64, as far as it serves as a cross-check.

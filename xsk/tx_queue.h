@@ -31,13 +31,15 @@ class FramePool {
   FramePool& operator=(const FramePool&) = delete;
 
   std::uint32_t free() const noexcept { return static_cast<std::uint32_t>(free_.size()); }
-  std::uint32_t size() const noexcept { return static_cast<std::uint32_t>(is_free_.size()); }
+  std::uint32_t size() const noexcept { return static_cast<std::uint32_t>(state_.size()); }
 
  private:
   friend class TxQueue;
   friend class TxBatch;
+  enum class State : std::uint8_t { free, written, in_flight };
+
   FramePool(const FrameLayout& layout, std::uint32_t first, std::uint32_t count)
-      : layout_(layout), first_(first), is_free_(count, 1) {
+      : layout_(layout), first_(first), state_(count, State::free) {
     free_.reserve(count);
     for (std::uint32_t i = count; i > 0; --i) free_.push_back(i - 1);
   }
@@ -46,23 +48,25 @@ class FramePool {
   FrameAddress next() const noexcept { return layout_.frame(first_ + free_.back()); }
   FrameAddress take() noexcept {
     const FrameAddress taken = next();
-    is_free_[free_.back()] = 0;
+    state_[free_.back()] = State::written;
     free_.pop_back();
     return taken;
   }
-  // False if the frame is not of this pool or already free. No allocation: the vector never exceeds its capacity.
-  bool give(FrameAddress address) noexcept {
+  void send(FrameAddress address) noexcept { state_[layout_.index(address) - first_] = State::in_flight; }
+  // False if the frame is not of this pool or not in the state that it is said to leave. Never allocates: the vector's
+  // capacity is the number of frames.
+  bool give(FrameAddress address, State leaves) noexcept {
     if (!layout_.holds(address, 0)) return false;
     const std::uint32_t index = layout_.index(address) - first_;
-    if (index >= is_free_.size() || is_free_[index] != 0) return false;
-    is_free_[index] = 1;
+    if (index >= state_.size() || state_[index] != leaves) return false;
+    state_[index] = State::free;
     free_.push_back(index);
     return true;
   }
 
   FrameLayout layout_;
   std::uint32_t first_;
-  std::vector<std::uint8_t> is_free_;
+  std::vector<State> state_;
   std::vector<std::uint32_t> free_;
 };
 
@@ -113,6 +117,7 @@ class TxQueue {
     assert(batch.queue_ == this);
     TxBatch taken(std::move(batch));
     taken.queue_ = nullptr;
+    for (std::uint32_t i = 0; i < taken.slots_.written(); ++i) pool_.send(FrameAddress(taken.slots_[i].addr));
     const std::uint32_t count = tx_.submit(std::move(taken.slots_));
     submitted_ += count;
     return count;
@@ -125,7 +130,7 @@ class TxQueue {
       const Entries<std::uint64_t> done = completion_.peek(completion_.size());
       if (done.size() == 0) return static_cast<std::uint32_t>(completed_ - before);
       for (std::uint32_t i = 0; i < done.size(); ++i) {
-        const bool freed = pool_.give(FrameAddress(done[i]));
+        const bool freed = pool_.give(FrameAddress(done[i]), FramePool::State::in_flight);
         completed_ += freed;
         bad_completions_ += !freed;
       }
@@ -154,7 +159,8 @@ class TxQueue {
 
 inline TxBatch::~TxBatch() {
   if (queue_ == nullptr) return;
-  for (std::uint32_t i = slots_.written(); i > 0; --i) queue_->pool_.give(FrameAddress(slots_[i - 1].addr));
+  for (std::uint32_t i = slots_.written(); i > 0; --i)
+    queue_->pool_.give(FrameAddress(slots_[i - 1].addr), FramePool::State::written);
 }
 
 inline std::span<std::byte> TxBatch::buffer() noexcept {

@@ -1,0 +1,139 @@
+// Modes, sizes and explanations: pure functions. No root.
+#include <gtest/gtest.h>
+
+#include <cerrno>
+#include <string>
+
+#include "engine/base/error.h"
+#include "xsk/explain.h"
+#include "xsk/mode.h"
+#include "xsk/sizes.h"
+
+namespace xsk::test {
+namespace {
+
+using engine::ExitCode;
+using engine::SetupError;
+
+template <typename Action>
+SetupError error_of(Action action) {
+  try {
+    action();
+  } catch (const SetupError& error) {
+    return error;
+  }
+  ADD_FAILURE() << "no SetupError";
+  return {ExitCode::done, "", ""};
+}
+
+void expect_words(const SetupError& error, std::initializer_list<const char*> words) {
+  for (const char* word : words) EXPECT_NE(std::string(error.what()).find(word), std::string::npos) << error.what();
+  EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos);
+}
+
+TEST(Mode, ReadsAndPrintsEveryName) {
+  for (const char* name : {"auto", "zerocopy", "copy", "skb", "afpacket"}) {
+    const auto mode = parse_mode(name);
+    ASSERT_TRUE(mode) << name;
+    EXPECT_EQ(to_string(*mode), name);
+  }
+  EXPECT_FALSE(parse_mode("native"));
+  EXPECT_FALSE(parse_mode(""));
+}
+
+TEST(Mode, ObtainedFollowsFromAttachmentAndSocketTogether) {
+  EXPECT_EQ(obtained_mode(false, true), ObtainedMode::zerocopy);
+  EXPECT_EQ(obtained_mode(false, false), ObtainedMode::copy);
+  EXPECT_EQ(obtained_mode(true, false), ObtainedMode::skb);
+  EXPECT_EQ(obtained_mode(true, true), ObtainedMode::skb) << "the program sees skbs, whatever the socket could do";
+  EXPECT_EQ(to_string(ObtainedMode::skb), "skb");
+  EXPECT_EQ(to_string(ObtainedMode::zerocopy), "zerocopy");
+  EXPECT_EQ(to_string(ObtainedMode::copy), "copy");
+  EXPECT_EQ(to_string(ObtainedMode::afpacket), "afpacket");
+}
+
+TEST(Sizes, SmallFramesHoldPacketsUpToMtu1770) {
+  EXPECT_EQ(chunk_bytes_for(1500, "ixgbe", "eth0"), 2048U);
+  EXPECT_EQ(chunk_bytes_for(1770, "ixgbe", "eth0"), 2048U);
+  EXPECT_EQ(chunk_bytes_for(1771, "ixgbe", "eth0"), 4096U);
+  EXPECT_EQ(chunk_bytes_for(3818, "ixgbe", "eth0"), 4096U);
+}
+
+TEST(Sizes, IgbNeedsLargeFramesAndUsesWholeKibibytesOfThem) {
+  EXPECT_EQ(chunk_bytes_for(1500, "igb", "eth0"), 4096U);
+  EXPECT_EQ(chunk_bytes_for(3050, "igb", "eth0"), 4096U);
+  EXPECT_THROW(chunk_bytes_for(3051, "igb", "eth0"), SetupError);
+}
+
+TEST(Sizes, TooLargeAnMtuIsRefusedWithTheCommandThatHelps) {
+  const SetupError error = error_of([] { chunk_bytes_for(9000, "ice", "eth7"); });
+  EXPECT_EQ(error.code(), ExitCode::machine_cannot);
+  expect_words(error, {"eth7", "9000", "3818", "ip link set eth7 mtu 3818"});
+}
+
+TEST(Sizes, RingsFollowTheNicsRing) {
+  EXPECT_EQ(ring_sizes(std::nullopt).rx_entries, 2048U);
+  EXPECT_EQ(ring_sizes(std::nullopt).frames, 4096U);
+  EXPECT_EQ(ring_sizes(4096).rx_entries, 4096U);
+  EXPECT_EQ(ring_sizes(4096).frames, 8192U);
+  for (const std::uint32_t nic : {1U, 64U, 511U, 512U, 513U, 1000U, 4078U, 8192U}) {
+    const RingSizes sizes = ring_sizes(nic);
+    EXPECT_TRUE(std::has_single_bit(sizes.rx_entries) && std::has_single_bit(sizes.frames)) << nic;
+    EXPECT_GE(sizes.rx_entries, nic);
+    EXPECT_GE(sizes.frames, nic + sizes.rx_entries) << "with the RX ring full the NIC still has its own ring full";
+  }
+  EXPECT_LE(ring_sizes(1U << 20).frames, 16384U) << "memory stays bounded";
+  EXPECT_EQ(ring_sizes(std::nullopt).umem_bytes(2048), 8U << 20);
+}
+
+const SetupContext context{"eth0", QueueId(3), 16U << 20, 8U << 20, false};
+
+TEST(Explain, NamesTheCapabilityThatSocketsNeed) {
+  const SetupError error = explain(SetupStep::create_socket, EPERM, context);
+  EXPECT_EQ(error.code(), ExitCode::not_permitted);
+  expect_words(error, {"queue 3 of eth0", "CAP_NET_RAW"});
+}
+
+TEST(Explain, NamesTheKernelOptionThatIsMissing) {
+  const SetupError error = explain(SetupStep::create_socket, EAFNOSUPPORT, context);
+  EXPECT_EQ(error.code(), ExitCode::machine_cannot);
+  expect_words(error, {"CONFIG_XDP_SOCKETS"});
+}
+
+TEST(Explain, SaysHowMuchMemoryIsNeededAndHowMuchMayBeLocked) {
+  const SetupError error = explain(SetupStep::register_umem, ENOBUFS, context);
+  EXPECT_EQ(error.code(), ExitCode::not_permitted);
+  expect_words(error, {"16.0 MiB", "8.0 MiB", "RLIMIT_MEMLOCK", "CAP_IPC_LOCK"});
+}
+
+TEST(Explain, TellsABusyQueueFromARefusedOne) {
+  const SetupError busy = explain(SetupStep::bind, EBUSY, context);
+  EXPECT_EQ(busy.code(), ExitCode::machine_cannot);
+  expect_words(busy, {"bind queue 3 of eth0", "busy"});
+  expect_words(explain(SetupStep::bind, EINVAL, context), {"ethtool -l eth0"});
+  expect_words(explain(SetupStep::bind, ENETDOWN, context), {"ip link set eth0 up"});
+  expect_words(explain(SetupStep::bind, ENODEV, context), {"no such interface"});
+}
+
+TEST(Explain, AForcedZeroCopyNamesTheModesThatWork) {
+  SetupContext forced = context;
+  forced.zero_copy_forced = true;
+  for (const int error : {EOPNOTSUPP, EINVAL, ENOMEM, EIO}) {
+    const SetupError explained = explain(SetupStep::bind, error, forced);
+    EXPECT_EQ(explained.code(), ExitCode::machine_cannot);
+    expect_words(explained, {"zero-copy", "--mode auto", std::string(zero_copy_refusal(error)).c_str()});
+  }
+}
+
+TEST(Explain, HasALineForEveryErrno) {
+  for (const SetupStep step :
+       {SetupStep::create_socket, SetupStep::register_umem, SetupStep::create_rings, SetupStep::bind})
+    for (int error = 1; error < 134; ++error) {
+      const SetupError explained = explain(step, error, context);
+      EXPECT_NE(explained.code(), ExitCode::done);
+      expect_words(explained, {"queue 3 of eth0", ": "});
+    }
+}
+
+}  // namespace
+}  // namespace xsk::test
