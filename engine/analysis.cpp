@@ -50,6 +50,15 @@ void Analysis::add_summary(std::uint64_t interval_ns) {
   summary_interval_ns_ = interval_ns;
 }
 
+std::vector<std::uint64_t> Analysis::intervals_ns() const {
+  std::vector<std::uint64_t> lengths;
+  for (const auto& slot : slots_)
+    if (std::find(lengths.begin(), lengths.end(), slot->interval_ns) == lengths.end())
+      lengths.push_back(slot->interval_ns);
+  if (summary_) lengths.push_back(summary_interval_ns_);
+  return lengths;
+}
+
 void Analysis::begin(const std::uint8_t* frames, std::uint64_t epoch_ns) noexcept {
   frames_ = frames;
   epoch_ns_ = epoch_ns;

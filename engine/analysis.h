@@ -81,6 +81,7 @@ class Analysis {
     PluginFigures figures;
   };
   const std::vector<std::unique_ptr<Slot>>& slots() const noexcept { return slots_; }
+  std::vector<std::uint64_t> intervals_ns() const;  // every length that is in use, once
   Summary* summary() noexcept { return summary_.get(); }
 
  private:

@@ -1,0 +1,171 @@
+#!/usr/bin/python3
+"""Live on veth, side by side in one run: the engine with a Lua plugin against a minimal C rxdrop and libpcap.
+
+Makes two namespaces joined by a veth pair with one queue, pins the generator to core 0 and the receiver to core 1, and
+alternates the receivers so that a noisy machine is noisy for all of them. A rate counts only if the receiver got every
+frame that was sent and the peer refused none; where full speed loses frames, the rate is lowered until it does not.
+
+usage: bench/compare.py [--rounds N] [--packets N] [--build DIR] [--yardstick DIR] [--json FILE]
+  --yardstick DIR  also runs DIR/rxref, another minimal receiver, as a check of ours
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import platform
+import statistics
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PLUGIN = """
+local protocols = engine.counter { name = "protocols", key = "proto" }
+local talkers = engine.topk { name = "talkers", key = "src", k = 20 }
+function on_packet(p) protocols:add(p) talkers:add(p) end
+"""
+FRAME_BYTES = 64
+
+
+def sh(*command, **kwargs):
+    return subprocess.run([str(c) for c in command], check=True, capture_output=True, text=True, timeout=120, **kwargs)
+
+
+class Lab:
+    def __init__(self):
+        self.cap, self.gen = f"bcap{os.getpid()}", f"bgen{os.getpid()}"
+
+    def __enter__(self):
+        sh("ip", "netns", "add", self.cap)
+        sh("ip", "netns", "add", self.gen)
+        sh("ip", "-n", self.cap, "link", "add", "cap0", "numrxqueues", 1, "numtxqueues", 1, "type", "veth",
+           "peer", "name", "gen0", "numrxqueues", 1, "numtxqueues", 1, "netns", self.gen)
+        for namespace, device in ((self.cap, "cap0"), (self.gen, "gen0")):
+            sh("ip", "netns", "exec", namespace, "sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1")
+            sh("ip", "-n", namespace, "link", "set", device, "up")
+            sh("ip", "netns", "exec", namespace, "ethtool", "-K", device, "gro", "on")
+        return self
+
+    def __exit__(self, *_):
+        for namespace in (self.cap, self.gen):
+            subprocess.run(["ip", "netns", "del", namespace], check=False)
+
+
+class Receivers:
+    """Each returns (started process, function that turns its output into a dictionary of figures)."""
+
+    def __init__(self, build, work, yardstick):
+        self.build, self.work, self.yardstick = build, work, yardstick
+
+    def start(self, lab, name, wait, seconds):
+        ledger = self.work / "ledger.json"
+        commands = {
+            "rxdrop": [self.build / "bench/rxdrop", "cap0", 0, seconds, wait],
+            "engine": [self.build / "engine/engine", "--iface", "cap0", "--queues", 1, "--cpus", 1, "--wait", wait,
+                       "--eval", PLUGIN, "--output", "none", "--duration", seconds, "--summary", ledger],
+            "engine_bare": [self.build / "engine/engine", "--iface", "cap0", "--queues", 1, "--cpus", 1, "--wait", wait,
+                            "--output", "none", "--duration", seconds, "--summary", ledger],
+            "libpcap": [self.build / "bench/pcaprx", "cap0", seconds],
+        }
+        if self.yardstick:
+            commands["yardstick"] = [self.yardstick / "rxref", "cap0", 1, seconds, wait]
+        # The engine pins its worker itself; its other threads share core 0 with the generator, as they would.
+        pin = [] if name.startswith("engine") else ["taskset", "-c", 1]
+        child = subprocess.Popen([str(c) for c in ["ip", "netns", "exec", lab.cap, *pin, *commands[name]]], text=True,
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                 cwd=self.yardstick if name == "yardstick" else None)
+        for line in child.stderr:
+            if "ready" in line:
+                return child
+        raise SystemExit(f"{name} did not start")
+
+    def figures(self, name, child):
+        out, _ = child.communicate(timeout=120)
+        if name.startswith("engine"):
+            run = json.loads((self.work / "ledger.json").read_text())
+            worker, totals = run["workers"][0], run["totals"]
+            return {"received": totals["analysed"], "unaccounted": totals["unaccounted"],
+                    "cpu_ns_per_packet": worker["cpu_ns"] / max(1, totals["analysed"]),
+                    "empty_polls": worker["empty_polls"] / max(1, worker["polls"])}
+        if name == "yardstick":
+            words = dict(word.split("=") for word in out.split())
+            return {"received": int(words["rx"]), "cpu_ns_per_packet": float(words["cpu"]) * 1e9 / int(words["rx"])}
+        return json.loads(out)
+
+
+def measure(lab, receivers, build, name, wait, packets, rate):
+    """One run: (packets a second, figures), or no rate if a frame was lost."""
+    seconds = packets / (rate or 3e6) + 1.5
+    child = receivers.start(lab, name, wait, round(seconds, 1))
+    pace = ["--rate", int(rate)] if rate else []
+    sent = json.loads(sh("ip", "netns", "exec", lab.gen, "taskset", "-c", 0, build / "engine/engine", "gen", "--iface",
+                         "gen0", "--method", "live", "--count", packets, "--size", FRAME_BYTES, "--flows", 1000,
+                         "--json", *pace).stdout)
+    figures = receivers.figures(name, child)
+    figures["lost"] = sent["sent"] - figures["received"]
+    figures["pps"] = sent["sent"] / sent["seconds"]
+    return figures
+
+
+def loss_free(run, name, wait, packets):
+    """The best rate without loss: full speed if that loses nothing, else the highest of a falling series."""
+    rate = None
+    for _ in range(8):
+        figures = run(name, wait, packets, rate)
+        if figures["lost"] == 0:
+            return figures
+        rate = figures["pps"] * 0.93 if rate is None else rate * 0.93
+    return figures | {"pps": 0}
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--packets", type=int, default=10_000_000)
+    parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build")
+    parser.add_argument("--yardstick", type=pathlib.Path)
+    parser.add_argument("--json", type=pathlib.Path)
+    options = parser.parse_args()
+    if os.geteuid() != 0:
+        sys.exit("compare.py: needs root for network namespaces and AF_XDP")
+    work = pathlib.Path(sh("mktemp", "-d").stdout.strip())
+    receivers = Receivers(options.build, work, options.yardstick)
+    names = ["rxdrop", "engine", "engine_bare"] + (["yardstick"] if options.yardstick else [])
+    rates = {name: [] for name in names + ["libpcap"]}
+    poll = {"rxdrop": [], "engine": []}
+    spin = {"rxdrop": [], "engine": []}
+    with Lab() as lab:
+        def run(name, wait, packets, rate):
+            return measure(lab, receivers, options.build, name, wait, packets, rate)
+
+        for _ in range(options.rounds):
+            for name in names:
+                rates[name].append(loss_free(run, name, "spin", options.packets)["pps"])
+            rates["libpcap"].append(loss_free(run, "libpcap", "poll", options.packets // 5)["pps"])
+            for name in poll:
+                poll[name].append(run(name, "poll", options.packets // 5, 1_000_000)["cpu_ns_per_packet"])
+                spin[name].append(run(name, "spin", options.packets // 5, 1_000_000)["empty_polls"])
+    report(options, rates, poll, spin)
+
+
+def report(options, rates, poll, spin):
+    median = statistics.median
+    result = {
+        "command": "bench/compare.py " + " ".join(sys.argv[1:]),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}",
+        "traffic": f"veth (copy mode), UDP, {FRAME_BYTES}-byte frames, 1,000 flows, one queue",
+        "loss_free_mpps": {name: round(median(values) / 1e6, 3) for name, values in rates.items()},
+        "ratio_to_rxdrop": {name: round(median([a / b for a, b in zip(values, rates["rxdrop"]) if b]), 3)
+                            for name, values in rates.items()},
+        "poll_cpu_ns_per_packet_at_1_mpps": {name: round(median(values), 1) for name, values in poll.items()},
+        "poll_cpu_ratio": round(median([a / b for a, b in zip(poll["engine"], poll["rxdrop"])]), 3),
+        "empty_polls_at_1_mpps_spinning": {name: round(median(values), 4) for name, values in spin.items()},
+    }
+    text = json.dumps(result, indent=2)
+    print(text)
+    if options.json:
+        options.json.write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,173 @@
+#include "engine/file_run.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+
+#include <array>
+#include <thread>
+
+#include "engine/analysis.h"
+#include "engine/cli/privileges.h"
+#include "engine/clock.h"
+#include "engine/file/file_source.h"
+#include "engine/file_worker.h"
+#include "engine/results/status.h"
+#include "engine/session.h"
+#include "numa/topology.h"
+
+namespace engine {
+namespace {
+
+// A quarter of it is what a batch's results may take: 8 KiB a packet.
+constexpr std::size_t kRing_bytes = 2u << 20;
+constexpr int kRoomWait_ms = 1;
+
+class FileRun {
+ public:
+  FileRun(const cli::Settings& settings, const cli::Log& log, cli::Signals& signals);
+  ExitCode run();
+
+ private:
+  void load_analyses();
+  void make_collector();
+  void start_threads();
+  void watch();
+  RunLedger ledger();
+
+  const cli::Settings& settings_;
+  const cli::Log& log_;
+  cli::Signals& signals_;
+  std::atomic<bool> output_failed_{false};
+  std::uint64_t begin_ns_;
+  FileSource source_;
+  std::vector<std::unique_ptr<Analysis>> analyses_;
+  std::vector<std::unique_ptr<FileWorker>> workers_;
+  std::unique_ptr<Collector> collector_;
+  std::vector<std::thread> threads_;
+};
+
+FileOptions file_options(const cli::Settings& settings, int interrupt_fd) {
+  FileOptions options;
+  options.path = settings.pcap_path;
+  options.filter = settings.filter;
+  options.workers = settings.workers != 0 ? settings.workers : 1;
+  options.max_packets = settings.count;
+  options.interrupt_fd = interrupt_fd;
+  return options;
+}
+
+FileRun::FileRun(const cli::Settings& settings, const cli::Log& log, cli::Signals& signals)
+    : settings_(settings),
+      log_(log),
+      signals_(signals),
+      begin_ns_(monotonic_ns()),
+      source_(file_options(settings, signals.stop_fd())) {}
+
+void FileRun::load_analyses() {
+  const WarmUpTraffic traffic;
+  for (std::uint32_t i = 0; i < source_.workers(); ++i) {
+    AnalysisConfig config;
+    config.ring_bytes = kRing_bytes;
+    config.lossless = true;
+    config.make_room = [this] {
+      if (collector_ == nullptr) return;  // on_start's own results, before there is a collector: they fit or are lost
+      collector_->wake();
+      poll(nullptr, 0, kRoomWait_ms);
+    };
+    config.epoch_ns = source_.epoch_ns();
+    auto analysis = std::make_unique<Analysis>(config);
+    load_plugins(settings_, {settings_.pcap_path, {0}, -1, -1}, i, traffic, *analysis);
+    analysis->begin(source_.queue(i).frames(), source_.epoch_ns());
+    workers_.push_back(std::make_unique<FileWorker>(source_.queue(i), *analysis));
+    analyses_.push_back(std::move(analysis));
+  }
+  source_.set_intervals(analyses_.front()->intervals_ns());
+}
+
+void FileRun::make_collector() {
+  CollectorConfig config;
+  config.plugins = collected_plugins(*analyses_.front());
+  config.epoch_ns = source_.epoch_ns();
+  config.in_order = true;
+  config.interfaces = {settings_.pcap_path};
+  config.log = plugin_log(log_);
+  config.on_reader_gone = [this] { source_.stop(); };
+  config.on_failure = [this](const std::string& line) {
+    log_.error(line);
+    output_failed_.store(true, std::memory_order_relaxed);
+    source_.stop();
+  };
+  collector_ = std::make_unique<Collector>(std::move(config), open_outputs(settings_, true));
+  for (auto& analysis : analyses_) collector_->add_worker(collected_worker(*analysis));
+}
+
+void FileRun::start_threads() {
+  cli::drop_privileges();
+  collector_->start();
+  threads_.emplace_back([this] { source_.run(); });
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
+    threads_.emplace_back([this, i] {
+      workers_[i]->run();
+      collector_->worker_ended(i);
+    });
+  }
+}
+
+// The reader ends by itself at the end of the file; a signal or --duration ends it before.
+void FileRun::watch() {
+  const int timeout_ms = settings_.duration_s > 0 ? static_cast<int>(settings_.duration_s * 1e3) : -1;
+  std::array<pollfd, 2> waits{{{signals_.stop_fd(), POLLIN, 0}, {collector_->done_fd(), POLLIN, 0}}};
+  poll(waits.data(), waits.size(), timeout_ms);
+  if ((waits[1].revents & POLLIN) != 0) return;
+  source_.stop();
+  collector_->interrupt();
+}
+
+// One entry for the file: the reader counts records, the queues what arrived, the workers what they analysed.
+RunLedger FileRun::ledger() {
+  RunLedger run;
+  run.kernel = kernel_release();
+  run.duration_s = static_cast<double>(monotonic_ns() - begin_ns_) * 1e-9;
+  QueueLedger& file = run.queues.emplace_back();
+  file.interface = settings_.pcap_path;
+  file.driver = "file";
+  file.mode = "file";
+  file.xdp_seen = source_.counts().records.load();
+  file.passed = source_.counts().passed.load();
+  for (std::uint32_t i = 0; i < source_.workers(); ++i) {
+    file.redirected += source_.handed(i);
+    file.rx_packets += source_.queue(i).rx_packets();
+    file.analysed += workers_[i]->figures().analysed;
+    file.rx_bytes += workers_[i]->figures().bytes;
+    file.results += analyses_[i]->results();
+    file.results_dropped += analyses_[i]->results_dropped();
+    file.plugin_errors += analyses_[i]->plugin_errors();
+    run.workers.push_back({i, -1, 0, 0, workers_[i]->figures().cpu_ns});
+  }
+  std::vector<Analysis*> analyses;
+  for (const auto& analysis : analyses_) analyses.push_back(analysis.get());
+  run.plugins = plugin_ledgers(analyses);
+  run.output = collector_->ledger();
+  run.time_clamped = source_.counts().time_clamped.load();
+  return run;
+}
+
+ExitCode FileRun::run() {
+  load_analyses();
+  make_collector();
+  start_threads();
+  watch();
+  for (std::thread& thread : threads_) thread.join();
+  collector_->join();
+  report(ledger(), settings_, log_);
+  if (!output_failed_) source_.throw_if_cut_off();
+  return output_failed_ ? ExitCode::runtime_failure : ExitCode::done;
+}
+
+}  // namespace
+
+ExitCode run_file(const cli::Settings& settings, const cli::Log& log, cli::Signals& signals) {
+  return FileRun(settings, log, signals).run();
+}
+
+}  // namespace engine

@@ -1,0 +1,243 @@
+#include "engine/live_run.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/eventfd.h>
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <thread>
+
+#include "engine/analysis.h"
+#include "engine/capture.h"
+#include "engine/cli/privileges.h"
+#include "engine/cli/promiscuous.h"
+#include "engine/cli/protect.h"
+#include "engine/clock.h"
+#include "engine/results/status.h"
+#include "engine/session.h"
+#include "engine/worker.h"
+
+namespace engine {
+namespace {
+
+constexpr std::size_t kRing_bytes = 512u << 10;  // of results, per worker
+constexpr std::uint64_t kSecond_ns = 1'000'000'000;
+// How often the main thread looks whether the interface is still there.
+constexpr std::uint64_t kLook_ns = kSecond_ns / 4;
+
+UniqueFd make_eventfd() {
+  UniqueFd fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!fd.valid()) throw SetupError(ExitCode::runtime_failure, "create an eventfd", strerror(errno));
+  return fd;
+}
+
+void signal_eventfd(int fd) noexcept { eventfd_write(fd, 1); }
+
+class LiveRun {
+ public:
+  LiveRun(const cli::Settings& settings, const cli::Log& log, cli::Signals& signals)
+      : settings_(settings), log_(log), signals_(signals), wake_(make_eventfd()), stop_(make_eventfd()) {}
+
+  ExitCode run();
+
+ private:
+  void prepare();
+  void load_analyses(const WarmUpTraffic& traffic);
+  void make_collector();
+  void start_threads();
+  void watch();
+  void print_status(std::uint64_t now_ns);
+  bool interface_is_there();
+  void end_threads();
+  RunLedger ledger();
+
+  const cli::Settings& settings_;
+  const cli::Log& log_;
+  cli::Signals& signals_;
+  UniqueFd wake_;  // readable: the workers' phase has changed
+  UniqueFd stop_;  // readable: the run is to end (count reached, reader gone, output failed)
+  std::atomic<bool> output_failed_{false};
+  bool interface_lost_ = false;
+  std::uint64_t begin_ns_ = 0;
+  std::uint64_t end_ns_ = 0;
+  std::uint64_t status_ns_ = 0;
+  std::vector<QueueLedger> status_before_;
+
+  // Destroyed in reverse: threads have ended by then; the collector goes before what it refers to, the capture's
+  // memory and sockets after the workers that used them.
+  std::optional<cli::Promiscuous> promiscuous_;
+  std::optional<Capture> capture_;
+  std::vector<std::unique_ptr<Analysis>> analyses_;
+  RunControl control_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::unique_ptr<Collector> collector_;
+  std::vector<std::thread> threads_;
+};
+
+void LiveRun::prepare() {
+  const WarmUpTraffic traffic;
+  cli::require_consent(settings_);
+  cli::require_capabilities("capture on " + settings_.interface);
+  {  // A plugin that does not load is found before the interface is touched.
+    Analysis probe({.ring_bytes = kRing_bytes, .make_room = {}, .epoch_ns = wall_ns()});
+    load_plugins(settings_, {settings_.interface, {}, -1, -1}, 0, traffic, probe);
+  }
+  capture_.emplace(settings_, log_);
+  if (!settings_.no_promisc) promiscuous_.emplace(capture_->link().name);
+  load_analyses(traffic);
+  make_collector();
+}
+
+void LiveRun::load_analyses(const WarmUpTraffic& traffic) {
+  const std::uint64_t epoch_ns = wall_ns();
+  for (CaptureShare& share : capture_->shares()) {
+    auto analysis = std::make_unique<Analysis>(
+        AnalysisConfig{.ring_bytes = kRing_bytes, .make_room = {}, .epoch_ns = epoch_ns});
+    plugins::WorkerInfo info{capture_->link().name, share.placement.queues, static_cast<std::int32_t>(share.placement.cpu),
+                             static_cast<std::int32_t>(share.placement.node)};
+    load_plugins(settings_, info, static_cast<std::uint32_t>(analyses_.size()), traffic, *analysis);
+    const auto* frames = reinterpret_cast<const std::uint8_t*>(share.memory.bytes().data());
+    analysis->begin(frames, epoch_ns);
+    std::vector<Lane*> lanes;
+    for (const auto& lane : share.lanes) lanes.push_back(lane.get());
+    workers_.push_back(std::make_unique<Worker>(std::move(lanes), *analysis, control_, frames, capture_->spins()));
+    analyses_.push_back(std::move(analysis));
+  }
+}
+
+void LiveRun::make_collector() {
+  CollectorConfig config;
+  config.plugins = collected_plugins(*analyses_.front());
+  config.epoch_ns = analyses_.front()->epoch_ns();
+  config.interfaces = {capture_->link().name};
+  config.drops = [this] { return drop_rows(ledger_total(capture_->ledger(false))); };
+  config.log = plugin_log(log_);
+  config.on_reader_gone = [this] { signal_eventfd(stop_.get()); };
+  config.on_failure = [this](const std::string& line) {
+    log_.error(line);
+    output_failed_.store(true, std::memory_order_relaxed);
+    signal_eventfd(stop_.get());
+  };
+  collector_ = std::make_unique<Collector>(std::move(config), open_outputs(settings_, false));
+  for (auto& analysis : analyses_) collector_->add_worker(collected_worker(*analysis));
+}
+
+void LiveRun::start_threads() {
+  control_.limited = settings_.count > 0;
+  control_.budget = static_cast<std::int64_t>(settings_.count);
+  control_.wake_fd = wake_.get();
+  control_.done_fd = stop_.get();
+  cli::drop_privileges();
+  collector_->start();
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
+    const unsigned cpu = capture_->shares()[i].placement.cpu;
+    threads_.emplace_back([this, i, cpu] {
+      pthread_setname_np(pthread_self(), ("worker " + std::to_string(i)).c_str());
+      try {
+        numa::pin_this_thread(cpu);
+      } catch (const SetupError& error) {  // slower, not wrong: it runs wherever the scheduler puts it
+        log_.warn(error.what());
+      }
+      workers_[i]->run();
+      collector_->worker_ended(i);
+    });
+  }
+}
+
+// The main thread's part while packets flow: wait for a reason to end, print the status line.
+void LiveRun::watch() {
+  const auto end_ns = settings_.duration_s > 0
+                          ? begin_ns_ + static_cast<std::uint64_t>(settings_.duration_s * 1e9)
+                          : UINT64_MAX;
+  const auto every_ns = settings_.stats_s > 0 ? static_cast<std::uint64_t>(settings_.stats_s * 1e9) : UINT64_MAX;
+  std::uint64_t next_status_ns = every_ns == UINT64_MAX ? UINT64_MAX : begin_ns_ + every_ns;
+  std::uint64_t next_look_ns = begin_ns_ + kLook_ns;
+  for (;;) {
+    const std::uint64_t now_ns = monotonic_ns();
+    if (now_ns >= end_ns) return;
+    if (now_ns >= next_status_ns) {
+      print_status(now_ns);
+      next_status_ns += every_ns;
+    }
+    if (now_ns >= next_look_ns) {
+      if (!interface_is_there()) return;
+      next_look_ns = now_ns + kLook_ns;
+    }
+    const std::uint64_t until_ns = std::min({end_ns, next_status_ns, next_look_ns});
+    const std::uint64_t wait_ms = until_ns > now_ns ? (until_ns - now_ns) / 1'000'000 + 1 : 0;
+    std::array<pollfd, 2> waits{{{signals_.stop_fd(), POLLIN, 0}, {stop_.get(), POLLIN, 0}}};
+    if (poll(waits.data(), waits.size(), static_cast<int>(wait_ms)) > 0) return;
+  }
+}
+
+// Going down is survived by the sockets (they go on once it is up again), removal is not.
+bool LiveRun::interface_is_there() {
+  for (const auto& worker : workers_) {
+    if (worker->lost_interface() != ENXIO) continue;
+    log_.error("interface " + capture_->link().name + " is gone; the run ends");
+    interface_lost_ = true;
+    return false;
+  }
+  return true;
+}
+
+void LiveRun::print_status(std::uint64_t now_ns) {
+  std::vector<QueueLedger> now = capture_->ledger(false);
+  const double seconds = static_cast<double>(now_ns - status_ns_) * 1e-9;
+  log_.info(status_line(now, status_before_, seconds));
+  status_before_ = std::move(now);
+  status_ns_ = now_ns;
+}
+
+// Detach, wait, drain, then read: only then is every count final.
+void LiveRun::end_threads() {
+  capture_->stop();
+  control_.phase.store(RunControl::draining, std::memory_order_release);
+  signal_eventfd(wake_.get());
+  for (std::thread& thread : threads_) thread.join();
+  end_ns_ = monotonic_ns();
+  collector_->join();
+}
+
+RunLedger LiveRun::ledger() {
+  RunLedger run;
+  run.kernel = kernel_release();
+  run.duration_s = static_cast<double>(end_ns_ - begin_ns_) * 1e-9;
+  run.queues = capture_->ledger(true);
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
+    const int cpu = static_cast<int>(capture_->shares()[i].placement.cpu);
+    run.workers.push_back({static_cast<std::uint32_t>(i), cpu, workers_[i]->polls(), workers_[i]->empty_polls(),
+                           workers_[i]->cpu_ns()});
+  }
+  std::vector<Analysis*> analyses;
+  for (auto& analysis : analyses_) analyses.push_back(analysis.get());
+  run.plugins = plugin_ledgers(analyses);
+  run.output = collector_->ledger();
+  run.device = capture_->device_counters();
+  return run;
+}
+
+ExitCode LiveRun::run() {
+  prepare();
+  start_threads();
+  capture_->start();
+  begin_ns_ = status_ns_ = monotonic_ns();
+  log_.info("ready: " + std::to_string(workers_.size()) + (workers_.size() == 1 ? " worker, " : " workers, ") +
+            (capture_->spins() ? "spinning" : "sleeping in poll() when idle"));
+  watch();
+  end_threads();
+  report(ledger(), settings_, log_);
+  return output_failed_ || interface_lost_ ? ExitCode::runtime_failure : ExitCode::done;
+}
+
+}  // namespace
+
+ExitCode run_live(const cli::Settings& settings, const cli::Log& log, cli::Signals& signals) {
+  return LiveRun(settings, log, signals).run();
+}
+
+}  // namespace engine

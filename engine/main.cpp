@@ -1,0 +1,58 @@
+// The engine's command: reads what is asked for, runs it, turns every failure into one line and an exit code.
+#include <cstdio>
+#include <exception>
+#include <span>
+
+#include "engine/base/error.h"
+#include "engine/cli/log.h"
+#include "engine/cli/settings.h"
+#include "engine/cli/signals.h"
+#include "engine/file_run.h"
+#include "engine/gen/gen.h"
+#include "engine/live_run.h"
+
+namespace {
+
+using engine::ExitCode;
+
+ExitCode print(const std::string& text) {
+  std::fputs(text.c_str(), stdout);
+  return std::fflush(stdout) == 0 ? ExitCode::done : ExitCode::runtime_failure;
+}
+
+ExitCode run(std::span<char* const> args, engine::cli::Log& log) {
+  using engine::cli::Command;
+  const engine::cli::Settings settings = engine::cli::parse_command_line(args);
+  log.set_level(settings.log_level);
+  switch (settings.command) {
+    case Command::help:
+      return print(engine::cli::help_text());
+    case Command::version:
+      return print(engine::cli::version_text());
+    case Command::dump:
+      return print(engine::cli::configuration_text(settings));
+    case Command::generate:
+      return engine::gen::run(settings.command_args);
+    case Command::capture:
+      break;
+  }
+  engine::cli::Signals signals(log);
+  return settings.pcap_path.empty() ? engine::run_live(settings, log, signals)
+                                    : engine::run_file(settings, log, signals);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  engine::cli::Log log(engine::cli::LogLevel::info);
+  try {
+    return static_cast<int>(run(std::span<char* const>(argv, static_cast<std::size_t>(argc)).subspan(1), log));
+  } catch (const engine::SetupError& error) {
+    log.error(error.what());
+    return static_cast<int>(error.code());
+  } catch (const std::exception& error) {
+    // Not one of ours: out of memory, or a thread that the system refused.
+    log.error(std::string("unexpected failure: ") + error.what());
+    return static_cast<int>(ExitCode::runtime_failure);
+  }
+}

@@ -1,0 +1,114 @@
+#include "engine/session.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#include <charconv>
+#include <fstream>
+
+#include "engine/decode/decode.h"
+#include "engine/gen/traffic.h"
+#include "engine/report.h"
+
+namespace engine {
+namespace {
+
+constexpr std::size_t kWarmUpPackets = 4096;
+constexpr std::uint64_t kSummaryInterval_ns = 1'000'000'000;
+
+}  // namespace
+
+WarmUpTraffic::WarmUpTraffic() : packets_(kWarmUpPackets) {
+  gen::FrameSet frames = gen::builtin_frames(kWarmUpPackets);
+  memory_ = std::move(frames.memory);
+  decode_batch(
+      kWarmUpPackets, reinterpret_cast<const std::uint8_t*>(memory_.data()),
+      [&](std::uint32_t i) { return FrameSpan{frames.offsets[i], frames.lengths[i]}; }, packets_.data());
+}
+
+plugins::Traffic WarmUpTraffic::view() const noexcept {
+  return {packets_, reinterpret_cast<const std::uint8_t*>(memory_.data())};
+}
+
+void load_plugins(const cli::Settings& settings, const plugins::WorkerInfo& info, std::uint32_t worker,
+                  const WarmUpTraffic& traffic, Analysis& analysis) {
+  const std::vector<plugins::PluginSpec> specs = plugin_specs(settings);
+  for (std::size_t i = 0; i < specs.size(); ++i) {
+    plugins::Binding binding;
+    binding.worker = worker;
+    binding.plugin_index = static_cast<std::uint8_t>(i);
+    binding.info = info;
+    binding.traffic = traffic.view();
+    analysis.add_plugin(specs[i], std::move(binding));
+  }
+  if (specs.empty()) analysis.add_summary(kSummaryInterval_ns);
+}
+
+std::vector<CollectedPlugin> collected_plugins(const Analysis& analysis) {
+  std::vector<CollectedPlugin> plugins;
+  for (const auto& slot : analysis.slots())
+    plugins.push_back({slot->state->name(), slot->interval_ns, slot->state->schemas()});
+  return plugins;
+}
+
+CollectedWorker collected_worker(Analysis& analysis) {
+  CollectedWorker worker;
+  worker.ring = &analysis.ring();
+  for (const auto& slot : analysis.slots()) worker.structures.push_back(slot->state->structures());
+  if (analysis.summary() != nullptr) worker.summary = &analysis.summary()->structure();
+  return worker;
+}
+
+std::function<void(int, std::string_view, std::string_view)> plugin_log(const cli::Log& log) {
+  return [&log](int level, std::string_view plugin, std::string_view text) {
+    std::string line(plugin);
+    line.append(plugin.empty() ? "" : ": ").append(text);
+    log.write(static_cast<cli::LogLevel>(level), line);
+  };
+}
+
+std::vector<PluginLedger> plugin_ledgers(const std::vector<Analysis*>& analyses) {
+  std::vector<PluginLedger> ledgers;
+  if (analyses.empty()) return ledgers;
+  for (std::size_t i = 0; i < analyses.front()->slots().size(); ++i) {
+    PluginLedger& ledger = ledgers.emplace_back();
+    std::uint64_t sampled_packets = 0, sampled_ns = 0;
+    for (const Analysis* analysis : analyses) {
+      const Analysis::Slot& slot = *analysis->slots()[i];
+      const plugins::Statistics statistics = slot.state->statistics();
+      ledger.name = slot.state->name();
+      ledger.packets += slot.figures.packets;
+      ledger.filtered += slot.figures.filtered;
+      ledger.errors += statistics.errors;
+      ledger.memory_bytes += statistics.memory_bytes;
+      sampled_packets += slot.figures.sampled_packets;
+      sampled_ns += slot.figures.sampled_ns;
+    }
+    if (sampled_packets > 0)
+      ledger.ns_per_packet = static_cast<double>(sampled_ns) / static_cast<double>(sampled_packets);
+  }
+  return ledgers;
+}
+
+std::string kernel_release() {
+  utsname name{};
+  uname(&name);
+  return name.release;
+}
+
+void report(const RunLedger& ledger, const cli::Settings& settings, const cli::Log& log) {
+  const std::string table = ledger_table(ledger);
+  for (std::size_t at = 0; at < table.size();) {
+    const std::size_t end = table.find('\n', at);
+    log.info(table.substr(at, end - at));
+    at = end + 1;
+  }
+  if (settings.summary_path.empty()) return;
+  std::ofstream file(settings.summary_path);
+  file << ledger.json() << '\n';
+  if (!file.flush())
+    throw SetupError(ExitCode::runtime_failure, "write the summary to " + settings.summary_path, strerror(errno));
+}
+
+}  // namespace engine

@@ -1,0 +1,120 @@
+"""Bad input gets one line that names the thing, the reason and the remedy, the right exit code, and leaves nothing."""
+
+import os
+import subprocess
+
+import pytest
+
+from conftest import ENGINE, needs_root, sh
+
+
+def run(*options, check=False, **kwargs):
+    return subprocess.run([ENGINE, *map(str, options)], check=check, capture_output=True, text=True, timeout=30,
+                          **kwargs)
+
+
+def assert_one_line(done, status, *words):
+    assert done.returncode == status, done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith("engine: error")]
+    assert len(lines) == 1, done.stderr
+    for word in words:
+        assert word in lines[0], lines[0]
+
+
+@pytest.mark.parametrize("options, status, words", [
+    (["--iface", "lo", "--frobnicate"], 2, ["--frobnicate"]),
+    (["--iface", "lo", "--queue", "1"], 2, ["--queue", "--queues"]),
+    (["--iface", "lo", "--queues", "100000"], 2, ["--queues", "100000"]),
+    (["--iface", "lo", "--queues", "many"], 2, ["--queues", "many"]),
+    (["--pcap", "/nonexistent.pcap"], 2, ["/nonexistent.pcap"]),
+    (["--pcap", "/nonexistent.pcap", "--iface", "lo"], 2, ["--pcap", "--iface"]),
+    ([], 2, ["--iface"]),
+    (["--iface", "lo", "--mode", "warp"], 2, ["--mode", "zerocopy"]),
+    (["--config", "/nonexistent.lua"], 2, ["/nonexistent.lua"]),
+    (["frobnicate"], 2, ["frobnicate"]),
+])
+def test_a_wrong_command_line(options, status, words):
+    assert_one_line(run(*options), status, *words)
+
+
+def test_a_file_that_is_no_capture(tmp_path):
+    (tmp_path / "poem.pcap").write_text("roses are red\n" * 10)
+    assert_one_line(run("--pcap", tmp_path / "poem.pcap"), 2, "poem.pcap")
+
+
+@pytest.fixture
+def some_capture(tmp_path):
+    path = tmp_path / "some.pcap"
+    assert run("gen", "--write", path, "--count", 10).returncode == 0
+    return path
+
+
+def test_a_plugin_that_is_missing(some_capture):
+    assert_one_line(run("--pcap", some_capture, "--plugin", "nowhere.lua"), 2, "nowhere.lua")
+
+
+def test_a_plugin_that_does_not_compile_is_named_with_its_line(some_capture, tmp_path):
+    (tmp_path / "broken.lua").write_text("\n\nfunction on_packet(p\n")
+    assert_one_line(run("--pcap", some_capture, "--plugin", tmp_path / "broken.lua"), 2, "broken.lua:")
+
+
+def test_an_unknown_configuration_key_is_named_with_file_and_line(some_capture, tmp_path):
+    (tmp_path / "c.lua").write_text('capture {\n  pcap = "x",\n  quues = 3,\n}\n')
+    assert_one_line(run("--config", tmp_path / "c.lua"), 2, "c.lua:", "quues", "queues")
+
+
+def test_a_filter_that_is_none(some_capture):
+    assert_one_line(run("--pcap", some_capture, "--filter", "udp prot 53"), 2, "udp prot 53")
+
+
+def test_an_output_that_cannot_be_written(some_capture):
+    done = run("--pcap", some_capture, "--output", "/nonexistent/out.jsonl")
+    assert_one_line(done, 2, "/nonexistent/out.jsonl")
+
+
+def test_a_full_disk_ends_the_run_with_1(some_capture):
+    done = run("--pcap", some_capture, "--output", "/dev/full")
+    assert_one_line(done, 1, "/dev/full")
+
+
+@needs_root()
+class TestOnTheMachine:
+    def test_an_unknown_interface_names_those_that_exist(self):
+        assert_one_line(run("--iface", "nope0", "--queues", "1"), 4, "nope0", "lo")
+
+    def test_an_interface_with_the_default_route_is_refused_and_both_flags_named(self, lab):
+        net = lab()
+        sh("ip", "-n", net.cap, "addr", "add", "192.0.2.1/24", "dev", "cap0")
+        sh("ip", "-n", net.cap, "route", "add", "default", "via", "192.0.2.2")
+        done = sh(*net.inside(net.cap, ENGINE, "--iface", "cap0", "--queues", 1), check=False)
+        assert_one_line(done, 4, "cap0", "default route", "--filter", "--take-all")
+        taken = net.capture("--queues", 1, "--take-all", "--duration", 0.2, "--output", "none")
+        taken.communicate(timeout=20)
+        assert taken.returncode == 0
+
+    def test_without_permission_the_capability_is_named(self, lab):
+        net = lab()
+        done = sh(*net.inside(net.cap, "setpriv", "--bounding-set", "-all", "--inh-caps", "-all", "--reuid", "65534",
+                              "--regid", "65534", "--clear-groups", ENGINE, "--iface", "cap0"), check=False)
+        assert_one_line(done, 3, "CAP_NET_RAW")
+
+    def test_memlock_too_low_without_ipc_lock_is_explained(self, lab):
+        net = lab(queues=2)
+        done = sh(*net.inside(net.cap, "prlimit", "--memlock=65536:65536", "setpriv", "--bounding-set",
+                              "-ipc_lock,-sys_resource", "--inh-caps", "-all", ENGINE, "--iface", "cap0"), check=False)
+        assert_one_line(done, 3, "RLIMIT_MEMLOCK", "CAP_IPC_LOCK")
+
+    def test_an_mtu_that_no_frame_holds_is_named_with_the_limit(self, lab):
+        net = lab(mtu=9000)
+        done = sh(*net.inside(net.cap, ENGINE, "--iface", "cap0"), check=False)
+        assert_one_line(done, 4, "9000", "mtu")
+
+    def test_afpacket_is_refused_until_it_is_there(self):
+        assert_one_line(run("--iface", "lo", "--mode", "afpacket"), 4, "afpacket")
+
+    def test_a_kernel_without_af_xdp_is_named(self, lab, tmp_path):
+        """socket(AF_XDP) is made to fail as on such a kernel, by a seccomp filter around the engine."""
+        net = lab()
+        done = sh(*net.inside(net.cap, "/usr/bin/python3", os.path.join(os.path.dirname(__file__), "no_af_xdp.py"),
+                              ENGINE, "--iface", "cap0"), check=False)
+        assert_one_line(done, 4, "AF_XDP")

@@ -1,0 +1,103 @@
+"""Capture files as a source: the same results every time, whatever the number of workers; the same counts as live."""
+
+import json
+import subprocess
+
+import pytest
+
+from conftest import ENGINE, ROOT, finish, ledger, needs_root, sh
+
+MIX = "tcp4=3,udp4=3,dns4=1,icmp4=1,tcp6=2,udp6=1,dns6=1,icmp6=1"
+EVERYTHING = """
+local protocols = engine.counter { name = "protocols", key = { "ip_version", "proto" } }
+local talkers = engine.topk { name = "talkers", key = "src", k = 10 }
+local syns = engine.record { name = "icmp", { "src", "ip" }, { "kind", "u8" }, { "at", "time" } }
+function on_packet(p)
+  protocols:add(p)
+  talkers:add(p)
+  if p.proto == 1 or p.proto == 58 then syns:emit(p.src, p.icmp_type, p.time) end
+end
+"""
+
+
+@pytest.fixture(scope="module")
+def capture_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("capture") / "mix.pcap"
+    sh(ENGINE, "gen", "--write", path, "--mix", MIX, "--flows", 300, "--count", 30000, "--rate", 10000, "--size", "imix")
+    return path
+
+
+def run_file(path, *options, check=True, **kwargs):
+    return subprocess.run([ENGINE, "--pcap", str(path), *map(str, options)], check=check, capture_output=True, text=True,
+                          timeout=60, **kwargs)
+
+
+def test_the_same_file_twice_gives_the_same_bytes(capture_file):
+    assert run_file(capture_file, "--eval", EVERYTHING).stdout == run_file(capture_file, "--eval", EVERYTHING).stdout
+
+
+def test_one_worker_and_four_give_the_same_bytes(capture_file):
+    one = run_file(capture_file, "--eval", EVERYTHING, "--workers", 1).stdout
+    four = run_file(capture_file, "--eval", EVERYTHING, "--workers", 4).stdout
+    assert one == four
+    lines = [json.loads(line) for line in one.splitlines()]
+    assert sum(line["type"] == "icmp" for line in lines) > 1000
+    assert sum(line["type"] == "protocols" for line in lines) >= 3
+
+
+def test_the_summary_is_the_same_too(capture_file):
+    assert run_file(capture_file, "--workers", 1).stdout == run_file(capture_file, "--workers", 3).stdout
+
+
+def test_the_ledger_of_a_file_is_closed(capture_file, tmp_path):
+    run_file(capture_file, "--filter", "udp", "--summary", tmp_path / "ledger.json", "--workers", 2)
+    totals = ledger(tmp_path / "ledger.json")["totals"]
+    assert totals["xdp_seen"] == 30000
+    assert totals["passed"] > 0 and totals["analysed"] > 0
+    assert totals["passed"] + totals["analysed"] == 30000
+    assert totals["unaccounted"] == 0
+
+
+def test_stdin_is_a_file_too(capture_file):
+    with open(capture_file, "rb") as stream:
+        piped = run_file("-", "--eval", EVERYTHING, stdin=stream).stdout
+    assert piped == run_file(capture_file, "--eval", EVERYTHING).stdout
+
+
+def test_a_file_that_is_cut_off_is_processed_up_to_there(capture_file, tmp_path):
+    whole = capture_file.read_bytes()
+    (tmp_path / "cut.pcap").write_bytes(whole[: len(whole) // 2])
+    done = run_file(tmp_path / "cut.pcap", check=False)
+    assert done.returncode == 1
+    assert sum(json.loads(line)["packets"] for line in done.stdout.splitlines()) > 10000
+    assert "cut.pcap" in done.stderr
+
+
+def protocol_counts(lines):
+    counts = {}
+    for line in map(json.loads, lines):
+        for entry in line.get("entries", []):
+            key = (entry["ip_version"], entry["proto"])
+            counts[key] = counts.get(key, 0) + entry["packets"]
+    return counts
+
+
+@needs_root()
+def test_a_file_replayed_on_veth_gives_the_same_counts(lab, capture_file):
+    net = lab()
+    live = net.capture("--queues", 1, "--cpus", 1, "--eval", EVERYTHING)
+    sent = net.generate("--replay", capture_file, "--rate", 20000)
+    assert sent["not_taken"] == 0
+    _, lines = finish(live)
+    assert protocol_counts(lines) == protocol_counts(run_file(capture_file, "--eval", EVERYTHING).stdout.splitlines())
+
+
+def test_counts_by_protocol_agree_with_tshark(capture_file):
+    fields = sh("tshark", "-n", "-r", capture_file, "-T", "fields", "-e", "ip.version", "-e", "ip.proto", "-e",
+                "ipv6.nxt", timeout=120).stdout
+    counts = {}
+    for line in fields.splitlines():
+        version, proto, following = (line.split("\t") + ["", ""])[:3]
+        key = (int(version.split(",")[0]) if version else 6, int((proto or following).split(",")[0]))
+        counts[key] = counts.get(key, 0) + 1
+    assert protocol_counts(run_file(capture_file, "--eval", EVERYTHING).stdout.splitlines()) == counts
