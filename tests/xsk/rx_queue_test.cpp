@@ -3,8 +3,8 @@
 
 #include <gtest/gtest.h>
 
-#include <optional>
 #include <random>
+#include <vector>
 
 #include "engine/base/error.h"
 #include "tests/xsk/fake_kernel.h"
@@ -85,10 +85,12 @@ TEST(RxBatch, MovesItsFramesAlongAndReturnsThemOnce) {
   kernel.deliver(2);
   {
     RxBatch first = queue.receive(64);
-    std::optional<RxBatch> second(std::move(first));
-    EXPECT_TRUE(first.empty());  // NOLINT(bugprone-use-after-move): what it holds is the question
-    EXPECT_EQ(second->size(), 2U);
-    second.reset();
+    {
+      const RxBatch second(std::move(first));
+      EXPECT_TRUE(first.empty());  // NOLINT(bugprone-use-after-move): what it holds is the question
+      EXPECT_EQ(second.size(), 2U);
+      EXPECT_EQ(kernel.frames_in_fill_ring(), 0U);
+    }
     EXPECT_EQ(kernel.frames_in_fill_ring(), 2U);
   }
   EXPECT_EQ(kernel.frames_in_fill_ring(), 2U);

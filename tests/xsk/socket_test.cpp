@@ -17,8 +17,8 @@
 #include <chrono>
 #include <cstring>
 #include <functional>
-#include <numeric>
-#include <optional>
+#include <thread>
+#include <vector>
 
 #include "engine/base/error.h"
 #include "tests/xsk/lab.h"
