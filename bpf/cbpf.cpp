@@ -2,6 +2,7 @@
 // No helper is called before the final tail call, so nothing needs saving. M[i] lies at r10 - 4 * (i + 1).
 #include "bpf/cbpf.h"
 
+#include <algorithm>
 #include <climits>
 #include <cstddef>
 #include <string>
@@ -27,21 +28,24 @@ constexpr std::uint32_t max_packet_offset = 0xffff;
 
 class Translator {
  public:
-  Translator(std::span<const sock_filter> code, int slots_fd) : code_(code), slots_fd_(slots_fd) {}
+  Translator(std::span<const sock_filter> code, std::string_view text, int slots_fd)
+      : code_(code), text_(text), slots_fd_(slots_fd) {}
 
   std::vector<bpf_insn> run(int match_slot, int no_match_slot) {
     prologue();
-    for (std::size_t i = 0; i < code_.size(); ++i) {
+    // The verifier refuses code that cannot be reached. Jumps go forward, so one pass finds what can.
+    reachable_.assign(code_.size(), false);
+    reach(0);
+    for (at_ = 0; at_ < code_.size(); ++at_) {
       starts_.push_back(out_.size());
-      at_ = i;
-      translate(code_[i]);
+      if (reachable_[at_]) translate(code_[at_]);
     }
-    starts_.push_back(out_.size());
-    match_ = out_.size();
-    leave(match_slot);
-    no_match_ = out_.size();
-    leave(no_match_slot);
-    for (const Fixup& fixup : fixups_) resolve(fixup);
+    const std::size_t match = leave(Target::match, match_slot);
+    const std::size_t no_match = leave(Target::no_match, no_match_slot);
+    for (const Fixup& fixup : fixups_)
+      resolve(fixup, fixup.target == Target::match      ? match
+                     : fixup.target == Target::no_match ? no_match
+                                                        : starts_[fixup.instruction]);
     return std::move(out_);
   }
 
@@ -54,7 +58,7 @@ class Translator {
   };
 
   [[noreturn]] void refuse(const std::string& why) const {
-    throw engine::SetupError(engine::ExitCode::bad_usage, "filter", why,
+    throw engine::SetupError(engine::ExitCode::bad_usage, "filter \"" + std::string(text_) + "\"", why,
                              "leave that part of the filter to the analyzer, or to tcpdump");
   }
 
@@ -94,7 +98,9 @@ class Translator {
       if (used & (1U << k)) emit(BPF_ST | BPF_MEM | BPF_W, FRAME, 0, 0, memory(k));
   }
 
-  void leave(int slot) {
+  std::size_t leave(Target target, int slot) {
+    const std::size_t start = out_.size();
+    if (std::none_of(fixups_.begin(), fixups_.end(), [=](const Fixup& f) { return f.target == target; })) return start;
     move(BPF_REG_1, CTX);
     emit(BPF_LD | BPF_IMM | BPF_DW, BPF_REG_2, BPF_PSEUDO_MAP_FD, slots_fd_);
     emit(0);
@@ -102,9 +108,30 @@ class Translator {
     emit(BPF_JMP | BPF_CALL, 0, 0, BPF_FUNC_tail_call);
     emit(BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_0, 0, XDP_PASS);
     emit(BPF_JMP | BPF_EXIT);
+    return start;
+  }
+
+  void reach(std::size_t instruction) {
+    if (instruction >= code_.size()) refuse("jumps beyond its end");
+    reachable_[instruction] = true;
+  }
+
+  // Cannot match whatever the frame: a load beyond any frame, a division by the constant zero.
+  static bool never_matches(const sock_filter& insn) {
+    const bool loads = BPF_CLASS(insn.code) <= BPF_LDX;
+    const std::uint8_t mode = BPF_MODE(insn.code);
+    if (loads && (mode == BPF_ABS || mode == BPF_IND || mode == BPF_MSH))
+      return insn.k > max_packet_offset - 4 && insn.k < static_cast<std::uint32_t>(SKF_LL_OFF);
+    const std::uint8_t op = BPF_OP(insn.code);
+    return BPF_CLASS(insn.code) == BPF_ALU && (op == BPF_DIV || op == BPF_MOD) && BPF_SRC(insn.code) == BPF_K &&
+           insn.k == 0;
   }
 
   void translate(const sock_filter& insn) {
+    if (never_matches(insn)) return jump_always(Target::no_match);
+    if (BPF_CLASS(insn.code) == BPF_JMP) return branch(insn);
+    if (BPF_CLASS(insn.code) == BPF_RET) return finish(insn);
+    reach(at_ + 1);
     switch (BPF_CLASS(insn.code)) {
       case BPF_LD:
         return load_a(insn);
@@ -116,16 +143,15 @@ class Translator {
         return emit(BPF_STX | BPF_MEM | BPF_W, FRAME, X, 0, memory(insn.k));
       case BPF_ALU:
         return arithmetic(insn);
-      case BPF_JMP:
-        return branch(insn);
-      case BPF_RET:
-        return finish(insn);
       default:
-        return move32(BPF_MISCOP(insn.code) == BPF_TAX ? X : A, BPF_MISCOP(insn.code) == BPF_TAX ? A : X);
+        return BPF_MISCOP(insn.code) == BPF_TAX ? move32(X, A) : move32(A, X);
     }
   }
 
-  static std::int16_t memory(std::uint32_t k) { return static_cast<std::int16_t>(-4 * static_cast<int>(k + 1)); }
+  std::int16_t memory(std::uint32_t k) const {
+    if (k >= BPF_MEMWORDS) refuse("uses a scratch cell beyond the sixteenth");
+    return static_cast<std::int16_t>(-4 * static_cast<int>(k + 1));
+  }
 
   void length(std::uint8_t dst) {
     move(dst, END);
@@ -169,10 +195,13 @@ class Translator {
 
   static std::int32_t bytes_of(std::uint8_t size) { return size == BPF_W ? 4 : size == BPF_H ? 2 : 1; }
 
+  // Offsets that the kernel's socket filters give another meaning (uapi/linux/filter.h); libpcap uses them too.
+  void refuse_ancillary(std::uint32_t k) const {
+    if (k > max_packet_offset) refuse("asks for something that is not in the frame (`inbound`, `outbound`, `ifindex`)");
+  }
+
   void load_absolute(std::uint8_t dst, std::uint8_t size, std::uint32_t k) {
-    if (k >= static_cast<std::uint32_t>(SKF_LL_OFF))
-      refuse("asks for something that is not in the frame (`inbound`, `outbound`, `ifindex`)");
-    if (k > max_packet_offset - 4) return jump_always(Target::no_match);
+    refuse_ancillary(k);
     move(T, DATA);
     emit(BPF_ALU64 | BPF_ADD | BPF_K, T, 0, static_cast<std::int32_t>(k));
     checked_load(dst, size);
@@ -180,7 +209,7 @@ class Translator {
 
   // The sum of X and k must not wrap: libpcap compares X and k with the length one by one.
   void load_indirect(std::uint8_t size, std::uint32_t k) {
-    if (k > max_packet_offset - 4) return jump_always(Target::no_match);
+    refuse_ancillary(k);
     move32(P, X);
     emit(BPF_ALU64 | BPF_ADD | BPF_K, P, 0, static_cast<std::int32_t>(k));
     jump(BPF_JMP | BPF_JGT | BPF_K, P, 0, max_packet_offset - 4, Target::no_match);
@@ -203,10 +232,8 @@ class Translator {
     const bool by_x = BPF_SRC(insn.code) == BPF_X;
     const bool shift = op == BPF_LSH || op == BPF_RSH;
     if (op == BPF_NEG) return emit(BPF_ALU | BPF_NEG, A);
-    if (op == BPF_DIV || op == BPF_MOD) {  // eBPF's own division by zero goes on with 0
-      if (by_x) jump(BPF_JMP32 | BPF_JEQ | BPF_K, X, 0, 0, Target::no_match);
-      if (!by_x && insn.k == 0) return jump_always(Target::no_match);
-    }
+    if ((op == BPF_DIV || op == BPF_MOD) && by_x)  // eBPF's own division by zero goes on with 0
+      jump(BPF_JMP32 | BPF_JEQ | BPF_K, X, 0, 0, Target::no_match);
     if (shift && by_x) return shift_by_x(op);
     if (shift && insn.k > 31) return set32(A, 0);
     emit(static_cast<std::uint8_t>(BPF_ALU | op | BPF_SRC(insn.code)), A, X * by_x,
@@ -225,10 +252,13 @@ class Translator {
     const std::uint8_t op = BPF_OP(insn.code);
     if (op == BPF_JA) {
       if (static_cast<std::int32_t>(insn.k) < 0) refuse("has a loop, as `protochain` makes");
+      reach(at_ + 1 + insn.k);
       return jump_always(Target::instruction, at_ + 1 + insn.k);
     }
     const std::size_t if_true = at_ + 1 + insn.jt;
     const std::size_t if_false = at_ + 1 + insn.jf;
+    reach(if_true);
+    reach(if_false);
     const std::uint8_t source = BPF_SRC(insn.code);
     const std::uint8_t src = source == BPF_X ? X : 0;
     const std::int32_t imm = source == BPF_X ? 0 : static_cast<std::int32_t>(insn.k);
@@ -248,21 +278,17 @@ class Translator {
     jump_always(insn.k == 0 ? Target::no_match : Target::match);
   }
 
-  void resolve(const Fixup& fixup) {
-    if (fixup.target == Target::instruction && fixup.instruction >= code_.size()) refuse("jumps beyond its end");
-    const std::size_t to = fixup.target == Target::match      ? match_
-                           : fixup.target == Target::no_match ? no_match_
-                                                              : starts_[fixup.instruction];
+  void resolve(const Fixup& fixup, std::size_t to) {
     const std::ptrdiff_t off = static_cast<std::ptrdiff_t>(to) - static_cast<std::ptrdiff_t>(fixup.at) - 1;
     if (off > SHRT_MAX) refuse("is too long: a jump spans more than 32,767 instructions");
     out_[fixup.at].off = static_cast<std::int16_t>(off);
   }
 
   std::span<const sock_filter> code_;
+  std::string_view text_;
   int slots_fd_;
   std::size_t at_ = 0;
-  std::size_t match_ = 0;
-  std::size_t no_match_ = 0;
+  std::vector<bool> reachable_;
   std::vector<std::size_t> starts_;  // where each classic instruction begins
   std::vector<Fixup> fixups_;
   std::vector<bpf_insn> out_;
@@ -270,15 +296,9 @@ class Translator {
 
 }  // namespace
 
-std::vector<bpf_insn> translate_filter(std::span<const sock_filter> code, int slots_fd, int match_slot,
-                                       int no_match_slot) {
-  for (const sock_filter& insn : code) {
-    const bool memory = BPF_CLASS(insn.code) == BPF_ST || BPF_CLASS(insn.code) == BPF_STX ||
-                        (BPF_CLASS(insn.code) <= BPF_LDX && BPF_MODE(insn.code) == BPF_MEM);
-    if (memory && insn.k >= BPF_MEMWORDS)
-      throw engine::SetupError(engine::ExitCode::bad_usage, "filter", "uses a scratch cell beyond the sixteenth");
-  }
-  return Translator(code, slots_fd).run(match_slot, no_match_slot);
+std::vector<bpf_insn> translate_filter(std::span<const sock_filter> code, std::string_view text, int slots_fd,
+                                       int match_slot, int no_match_slot) {
+  return Translator(code, text, slots_fd).run(match_slot, no_match_slot);
 }
 
 }  // namespace bpf

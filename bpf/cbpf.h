@@ -8,6 +8,7 @@
 #include <linux/filter.h>
 
 #include <span>
+#include <string_view>
 #include <vector>
 
 namespace bpf {
@@ -15,7 +16,7 @@ namespace bpf {
 // The program tail-calls slot `match_slot` of the program array `slots_fd` for a match, `no_match_slot` else; should
 // the slot be empty it returns XDP_PASS. Throws SetupError(bad_usage), naming the instruction, for what cannot run in
 // the kernel: backward jumps (`protochain`) and ancillary loads (`inbound`, `ifindex`).
-std::vector<bpf_insn> translate_filter(std::span<const sock_filter> code, int slots_fd, int match_slot,
-                                       int no_match_slot);
+std::vector<bpf_insn> translate_filter(std::span<const sock_filter> code, std::string_view text, int slots_fd,
+                                       int match_slot, int no_match_slot);
 
 }  // namespace bpf

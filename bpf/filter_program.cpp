@@ -12,7 +12,7 @@ namespace bpf {
 
 engine::UniqueFd load_filter(const std::string& text, int slots_fd) {
   const std::vector<sock_filter> classic = compile_filter(text);
-  const std::vector<bpf_insn> code = translate_filter(classic, slots_fd, ROOT_SLOT_DELIVER, ROOT_SLOT_PASS);
+  const std::vector<bpf_insn> code = translate_filter(classic, text, slots_fd, ROOT_SLOT_DELIVER, ROOT_SLOT_PASS);
   // An update of the program array fails with EINVAL unless the type of attachment equals that of the program that
   // first used the array (kernel/bpf/core.c: __bpf_prog_map_compatible).
   LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = BPF_XDP);

@@ -1,0 +1,153 @@
+// The root program, one frame at a time: frame in, verdict and counter out (BPF_PROG_TEST_RUN, queue 0).
+#include <linux/bpf.h>
+
+#include "bpf/root_program.h"
+#include "tests/bpf/frames.h"
+
+namespace {
+
+using namespace bpf_test;
+
+bpf::RootConfig blocking(std::initializer_list<const char*> entries) {
+  bpf::RootConfig config;
+  for (const char* entry : entries) bpf::add_block_entry(entry, "test", config.block);
+  return config;
+}
+
+bpf::RootConfig filtering(const char* text) {
+  bpf::RootConfig config;
+  config.filter = text;
+  return config;
+}
+
+std::uint32_t run_udp(const bpf::RootProgram& root, const char* source, const std::vector<std::uint16_t>& tags = {}) {
+  const bool v6 = std::string(source).find(':') != std::string::npos;
+  return run(root.program_fd(), udp_frame(source, v6 ? "2001:db8::99" : "198.51.100.1", 1000, 53, tags));
+}
+
+TEST(Root, PassesAFrameToTheStackWhenNoSocketIsInTheSlot) {
+  NEEDS_ROOT();
+  const auto root = bpf::RootProgram::load({});
+  EXPECT_EQ(run_udp(root, "10.0.0.1"), static_cast<std::uint32_t>(XDP_PASS));
+  const root_counters counters = root.counters(0);
+  EXPECT_EQ(counters.xdp_seen, 1U);
+  EXPECT_EQ(counters.no_socket, 1U);
+  EXPECT_EQ(sum_of_verdicts(counters), 1U);
+}
+
+TEST(Root, RedirectsToTheSocketOfTheQueue) {
+  NEEDS_ROOT();
+  auto root = bpf::RootProgram::load({});
+  const engine::UniqueFd socket = unbound_socket();
+  root.set_socket(0, socket.get());
+  EXPECT_EQ(run_udp(root, "10.0.0.1"), static_cast<std::uint32_t>(XDP_REDIRECT));
+  root.clear_socket(0);
+  root.clear_socket(0);
+  EXPECT_EQ(run_udp(root, "10.0.0.1"), static_cast<std::uint32_t>(XDP_PASS));
+  const root_counters counters = root.counters(0);
+  EXPECT_EQ(counters.xdp_seen, 2U);
+  EXPECT_EQ(counters.redirected, 1U);
+  EXPECT_EQ(counters.no_socket, 1U);
+}
+
+TEST(Root, RefusesASocketForAQueueThatTheMapDoesNotHave) {
+  NEEDS_ROOT();
+  auto root = bpf::RootProgram::load({});
+  const engine::UniqueFd socket = unbound_socket();
+  EXPECT_NE(error_of([&] { root.set_socket(1, socket.get()); }).find("4: put the socket of queue 1"),
+            std::string::npos);
+}
+
+TEST(Root, DropsABlockedSourceAndCountsIt) {
+  NEEDS_ROOT();
+  const auto root = bpf::RootProgram::load(blocking({"10.0.0.1", "2001:db8::1"}));
+  EXPECT_EQ(run_udp(root, "10.0.0.1"), static_cast<std::uint32_t>(XDP_DROP));
+  EXPECT_EQ(run_udp(root, "2001:db8::1"), static_cast<std::uint32_t>(XDP_DROP));
+  EXPECT_EQ(run_udp(root, "10.0.0.2"), static_cast<std::uint32_t>(XDP_PASS));
+  EXPECT_EQ(run_udp(root, "2001:db8::2"), static_cast<std::uint32_t>(XDP_PASS));
+  EXPECT_EQ(root.counters(0).blocked, 2U);
+  EXPECT_EQ(root.counters(0).xdp_seen, 4U);
+}
+
+TEST(Root, DropsASourceInABlockedNetwork) {
+  NEEDS_ROOT();
+  const auto root = bpf::RootProgram::load(blocking({"10.0.0.0/8", "172.16.0.0/12", "2001:db8:1::/48"}));
+  EXPECT_EQ(run_udp(root, "10.255.0.1"), static_cast<std::uint32_t>(XDP_DROP));
+  EXPECT_EQ(run_udp(root, "172.31.255.255"), static_cast<std::uint32_t>(XDP_DROP));
+  EXPECT_EQ(run_udp(root, "172.32.0.0"), static_cast<std::uint32_t>(XDP_PASS));
+  EXPECT_EQ(run_udp(root, "2001:db8:1:ffff::1"), static_cast<std::uint32_t>(XDP_DROP));
+  EXPECT_EQ(run_udp(root, "2001:db8:2::1"), static_cast<std::uint32_t>(XDP_PASS));
+}
+
+TEST(Root, DoesNotTakeAllOfIpv6ForAllOfIpv4) {
+  NEEDS_ROOT();
+  const auto six = bpf::RootProgram::load(blocking({"::/0"}));
+  EXPECT_EQ(run_udp(six, "10.0.0.1"), static_cast<std::uint32_t>(XDP_PASS));
+  EXPECT_EQ(run_udp(six, "fe80::1"), static_cast<std::uint32_t>(XDP_DROP));
+  const auto four = bpf::RootProgram::load(blocking({"0.0.0.0/0"}));
+  EXPECT_EQ(run_udp(four, "10.0.0.1"), static_cast<std::uint32_t>(XDP_DROP));
+  EXPECT_EQ(run_udp(four, "fe80::1"), static_cast<std::uint32_t>(XDP_PASS));
+}
+
+TEST(Root, FindsTheSourceBehindTwoVlanTagsAndNotBehindThree) {
+  NEEDS_ROOT();
+  const auto root = bpf::RootProgram::load(blocking({"10.0.0.1", "2001:db8::/32"}));
+  EXPECT_EQ(run_udp(root, "10.0.0.1", {5}), static_cast<std::uint32_t>(XDP_DROP));
+  EXPECT_EQ(run_udp(root, "10.0.0.1", {5, 6}), static_cast<std::uint32_t>(XDP_DROP));
+  EXPECT_EQ(run_udp(root, "2001:db8::1", {5, 6}), static_cast<std::uint32_t>(XDP_DROP));
+  EXPECT_EQ(run_udp(root, "10.0.0.1", {5, 6, 7}), static_cast<std::uint32_t>(XDP_PASS));
+}
+
+TEST(Root, LooksAtTheBlockListBeforeTheFilter) {
+  NEEDS_ROOT();
+  bpf::RootConfig config = blocking({"10.0.0.1"});
+  config.filter = "tcp";
+  const auto root = bpf::RootProgram::load(config);
+  EXPECT_EQ(run_udp(root, "10.0.0.1"), static_cast<std::uint32_t>(XDP_DROP));
+  EXPECT_EQ(root.counters(0).passed, 0U);
+}
+
+TEST(Root, PassesWhatTheFilterDoesNotMatch) {
+  NEEDS_ROOT();
+  auto root = bpf::RootProgram::load(filtering("udp port 53"));
+  const engine::UniqueFd socket = unbound_socket();
+  root.set_socket(0, socket.get());
+  EXPECT_EQ(run(root.program_fd(), udp_frame("10.0.0.1", "10.0.0.2", 1000, 53)),
+            static_cast<std::uint32_t>(XDP_REDIRECT));
+  EXPECT_EQ(run(root.program_fd(), udp_frame("10.0.0.1", "10.0.0.2", 1000, 54)), static_cast<std::uint32_t>(XDP_PASS));
+  const root_counters counters = root.counters(0);
+  EXPECT_EQ(counters.xdp_seen, 2U);
+  EXPECT_EQ(counters.redirected, 1U);
+  EXPECT_EQ(counters.passed, 1U);
+}
+
+TEST(Root, CountsAMatchWithoutASocketAsNoSocket) {
+  NEEDS_ROOT();
+  const auto root = bpf::RootProgram::load(filtering("udp"));
+  EXPECT_EQ(run_udp(root, "10.0.0.1"), static_cast<std::uint32_t>(XDP_PASS));
+  EXPECT_EQ(root.counters(0).no_socket, 1U);
+  EXPECT_EQ(root.counters(0).passed, 0U);
+}
+
+TEST(Root, TakesNothingWhenItsQueueIsBeyondTheMaps) {
+  NEEDS_ROOT();
+  const auto root = bpf::RootProgram::load({});
+  EXPECT_NE(error_of([&] { root.counters(1); }).find("read the counters of queue 1"), std::string::npos);
+  EXPECT_NE(error_of([] { bpf::RootProgram::load({.queues = 0, .block = {}, .filter = {}}); }), "");
+}
+
+TEST(Root, SaysWhichCapabilityIsMissing) {
+  NEEDS_ROOT();
+  // In a child: capabilities are given up for good.
+  EXPECT_EXIT(
+      {
+        std::exit(drop_bpf_capabilities() && error_of([] { bpf::RootProgram::load({}); })
+                                                     .find("3: load the root program: Operation not permitted, missing "
+                                                           "CAP_BPF") == 0
+                      ? 0
+                      : 1);
+      },
+      testing::ExitedWithCode(0), "");
+}
+
+}  // namespace
