@@ -35,11 +35,17 @@ struct gen_live_config {
 /* Read and written by user space between runs of the program, never during one. */
 struct gen_live_state {
   __u64 packets;         /* made so far: the number of the next packet */
+  __u64 next_look;       /* the packet at which the clock is read again */
+  __u64 stamp;           /* the time stamp in network byte order, kept until then */
+  __u64 last_ns;         /* CLOCK_MONOTONIC at the last reading */
   __u64 clock_offset_ns; /* CLOCK_REALTIME less CLOCK_MONOTONIC */
-  __u64 stamp;           /* the time stamp in network byte order, kept for one batch */
-  __u32 flow;            /* uniform: the next packet's flow */
-  __u32 batch_left;      /* packets until the clock is read again */
+  __u64 pace_start_ns;   /* CLOCK_MONOTONIC when packet pace_first falls due */
+  __u64 pace_first;
+  __u64 pace_interval; /* between two packets, in 1/4096 ns; 0: as fast as possible */
+  __u32 flow;          /* uniform: the next packet's flow */
+  __u32 batch;         /* packets that share one reading of the clock, at most GEN_STAMP_BATCH */
 };
+#define GEN_PACE_SHIFT 12
 
 /* One column of the alias table of Zipf-distributed flows: random bits below the threshold take the column itself,
  * else its alias. */
@@ -58,6 +64,6 @@ struct gen_alias_cell {
 #ifdef __cplusplus
 static_assert(sizeof(gen_frame_layout) == 28);
 static_assert(sizeof(gen_live_config) == 48);
-static_assert(sizeof(gen_live_state) == 32);
+static_assert(sizeof(gen_live_state) == 72);
 static_assert(sizeof(gen_alias_cell) == 8);
 #endif

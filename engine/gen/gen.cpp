@@ -19,9 +19,8 @@ namespace {
 
 constexpr std::uint64_t file_start_ns = 1'700'000'000'000'000'000;
 constexpr double file_rate_pps = 1e6;
-// Packets that fall due within a slice are sent together: short enough that a burst fits the rings it meets, long
-// enough that sleeping pays.
-constexpr std::uint64_t slice_ns = 100'000;
+// Up to here `auto` paces AF_XDP sockets, which sleep between packets; live frames would take a core for themselves.
+constexpr double sleeping_pps = 200'000;
 constexpr std::uint32_t ethernet_bytes = 14, vlan_bytes = 4;
 
 // The device's counters as they stand; the difference of two readings is the run's.
@@ -62,7 +61,7 @@ std::string live_obstacle(const Settings& settings, const xsk::Link& link, const
   if (!cpu_for(settings.queues[0], link.rx_queues))
     return "live frames reach only queue = CPU mod queues, and none of the allowed cores leads to queue " +
            std::to_string(settings.queues[0]);
-  return LiveSender::obstacle(traffic);
+  return LiveSender::obstacle(traffic, settings.rate_pps);
 }
 
 void require_fit(const xsk::Link& link, std::size_t longest_bytes) {
@@ -76,9 +75,12 @@ void require_fit(const xsk::Link& link, std::size_t longest_bytes) {
 
 std::unique_ptr<Sender> make_sender(const Settings& settings, const xsk::Link& link, Traffic& traffic,
                                     const Replay* replay, Report& report) {
-  const std::string obstacle = live_obstacle(settings, link, traffic);
+  std::string obstacle = live_obstacle(settings, link, traffic);
   if (settings.method == Method::live && !obstacle.empty())
     throw SetupError(ExitCode::bad_usage, "--method live", obstacle, "use --method tx");
+  if (obstacle.empty() && settings.method == Method::automatic && settings.rate_pps > 0 &&
+      settings.rate_pps <= sleeping_pps)
+    obstacle = "at this rate it can sleep between packets";
   if (settings.method == Method::tx || !obstacle.empty()) {
     if (settings.method == Method::automatic) report.notes.push_back("method tx: " + obstacle);
     return std::make_unique<TxSender>(link, settings.queues, traffic, replay, settings.loops);
@@ -119,7 +121,7 @@ Outcome send(const Settings& settings) {
   const auto sender = make_sender(settings, link, traffic, replay ? &*replay : nullptr, outcome.report);
   Interrupts interrupts;
   const NotTaken before = read_counters(link);
-  send_paced(*sender, load, interrupts, outcome.report);
+  sender->run(load, interrupts, outcome.report);
   outcome.report.not_taken = difference(read_counters(link), before);
   if (!sender->failure().empty()) outcome.failure = sender->failure();
   const NotTaken& not_taken = *outcome.report.not_taken;
@@ -174,30 +176,6 @@ Outcome write(const Settings& settings) {
 }
 
 }  // namespace
-
-void send_paced(Sender& sender, const Load& load, Interrupts& interrupts, Report& report) {
-  const std::uint64_t start_ns = clock_ns(CLOCK_MONOTONIC);
-  const Pacer pacer(load, start_ns);
-  std::uint64_t sent = 0, now_ns = start_ns, last_look_ns = start_ns;
-  while (!pacer.over(now_ns, sent) && sender.failure().empty()) {
-    const std::uint64_t due = pacer.due(now_ns, sent);
-    if (due > 0) sent += sender.send(due);
-    now_ns = clock_ns(CLOCK_MONOTONIC);
-    std::uint64_t wait_ns = 0;
-    if (pacer.due(now_ns, sent) == 0 && !pacer.over(now_ns, sent)) {
-      const std::uint64_t next_ns = pacer.time_of(sent);
-      wait_ns = std::max(next_ns > now_ns ? next_ns - now_ns : 0, slice_ns);
-      // A signal ends the wait; the run's end does too.
-      if (sent >= pacer.limit()) wait_ns = next_ns > now_ns ? next_ns - now_ns : 0;
-    }
-    if (wait_ns > 0 || now_ns - last_look_ns > 1'000'000) {
-      if ((report.interrupted = interrupts.arrived(wait_ns))) break;
-      last_look_ns = now_ns = clock_ns(CLOCK_MONOTONIC);
-    }
-  }
-  sender.finish(report);
-  report.seconds = static_cast<double>(clock_ns(CLOCK_MONOTONIC) - start_ns) * 1e-9;
-}
 
 Outcome generate(const Settings& settings) { return settings.write_path.empty() ? send(settings) : write(settings); }
 

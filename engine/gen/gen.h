@@ -8,10 +8,7 @@
 #include <span>
 
 #include "engine/base/error.h"
-#include "engine/gen/interrupts.h"
-#include "engine/gen/pacer.h"
 #include "engine/gen/report.h"
-#include "engine/gen/sender.h"
 #include "engine/gen/settings.h"
 
 namespace engine::gen {
@@ -26,8 +23,5 @@ struct Outcome {
   std::string failure;
 };
 Outcome generate(const Settings& settings);
-
-// Drives the sender at the pace of the load until that is reached, a signal arrives or the sender fails.
-void send_paced(Sender& sender, const Load& load, Interrupts& interrupts, Report& report);
 
 }  // namespace engine::gen

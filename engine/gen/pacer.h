@@ -48,12 +48,15 @@ class Pacer {
 
   std::uint64_t limit() const noexcept { return limit_; }
 
- private:
-  bool out_of_time(std::uint64_t now_ns) const noexcept {
-    // A paced run knows its last packet: it may come as late as a slice of sending is long.
-    const std::uint64_t grace_ns = load_.rate_pps > 0 ? 10'000'000 : 0;
-    return load_.duration_ns != 0 && now_ns >= start_ns_ + load_.duration_ns + grace_ns;
+  // When the run ends even if packets are left. A paced run knows its last packet: that may come as late as a slice of
+  // sending is long.
+  std::uint64_t deadline_ns() const noexcept {
+    if (load_.duration_ns == 0) return std::numeric_limits<std::uint64_t>::max();
+    return start_ns_ + load_.duration_ns + (load_.rate_pps > 0 ? 10'000'000 : 0);
   }
+
+ private:
+  bool out_of_time(std::uint64_t now_ns) const noexcept { return now_ns >= deadline_ns(); }
   std::uint64_t slot(std::uint64_t now_ns) const noexcept {
     return static_cast<std::uint64_t>(static_cast<double>(now_ns - start_ns_) * (load_.rate_pps * 1e-9));
   }

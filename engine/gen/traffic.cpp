@@ -35,6 +35,7 @@ Traffic::Traffic(const TrafficSpec& spec) : picker_(spec.flows, spec.zipf, spec.
                      "divide the weights by a common factor");
   for (const MixEntry& entry : spec.mix) add_entry(spec, entry);
   made_.assign(spec.mix.size(), 0);
+  take_notes(spec);
   shuffle();
 }
 
@@ -48,7 +49,6 @@ void Traffic::add_entry(const TrafficSpec& spec, const MixEntry& entry) {
   } else {
     for (const SizeEntry& size : spec.sizes) {
       frames_.push_back(build_frame(spec, entry.kind, vlans, size.frame_bytes));
-      note_frame(frames_.back(), size.frame_bytes);
       add_cards(frames_.size() - 1, std::uint64_t{entry.weight} * size.weight);
     }
   }
@@ -61,17 +61,27 @@ void Traffic::add_cards(std::size_t first_frame, std::uint64_t count) {
   deck_.insert(deck_.end(), count, static_cast<std::uint16_t>(first_frame));
 }
 
-void Traffic::note_frame(const FrameTemplate& frame, std::uint16_t wanted_bytes) {
-  std::string note(name_of(frame.kind));
-  const std::size_t bytes = frame.bytes.size();
-  if (bytes > wanted_bytes)
-    note += " frames are " + std::to_string(bytes) + " bytes, their headers do not fit " + std::to_string(wanted_bytes);
-  else
-    note += " frames of " + std::to_string(bytes) + " bytes";
-  if (!frame.stamped()) note += bytes > wanted_bytes ? "; they carry" : " carry";
-  if (!frame.stamped()) note += " no sequence number and time stamp, 16 bytes of payload do not fit";
-  const bool remarkable = bytes > wanted_bytes || !frame.stamped();
-  if (remarkable && std::find(notes_.begin(), notes_.end(), note) == notes_.end()) notes_.push_back(std::move(note));
+void Traffic::take_notes(const TrafficSpec& spec) {
+  std::string grown, bare;
+  const auto add = [](std::string& list, const FrameTemplate& frame) {
+    const std::string item = std::string(name_of(frame.kind)) + " " + std::to_string(frame.bytes.size());
+    if ((list + ",").find(" " + item + ",") == std::string::npos) list += (list.empty() ? " " : ", ") + item;
+  };
+  std::size_t at = 0;
+  for (const MixEntry& entry : spec.mix) {
+    if (is_dns(entry.kind)) {
+      at += 2 * dns_name_count;
+      continue;
+    }
+    for (const SizeEntry& size : spec.sizes) {
+      const FrameTemplate& frame = frames_[at++];
+      if (frame.bytes.size() > size.frame_bytes) add(grown, frame);
+      if (!frame.stamped()) add(bare, frame);
+    }
+  }
+  if (!grown.empty()) notes_.push_back("longer than asked for, as their headers are (bytes):" + grown);
+  if (!bare.empty())
+    notes_.push_back("no sequence number and time stamp, 16 bytes of payload do not fit (bytes):" + bare);
 }
 
 void Traffic::shuffle() noexcept {  // Fisher-Yates

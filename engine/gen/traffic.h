@@ -47,7 +47,7 @@ class Traffic {
   // One line of the mix at one size: its frame, or the first of a kind's DNS frames.
   void add_entry(const TrafficSpec& spec, const MixEntry& entry);
   void add_cards(std::size_t first_frame, std::uint64_t count);
-  void note_frame(const FrameTemplate& frame, std::uint16_t wanted_bytes);
+  void take_notes(const TrafficSpec& spec);
   void shuffle() noexcept;
 
   FlowPicker picker_;

@@ -17,6 +17,10 @@ constexpr std::uint32_t frames_per_queue = 1024;
 // What one system call sends in copy mode (TX_BATCH_SIZE in net/xdp/xsk.c): more only wait in the ring.
 constexpr std::uint32_t packets_per_wakeup = 32;
 constexpr std::uint64_t stuck_ns = 1'000'000'000;
+// Packets that fall due within a slice are sent together: short enough that a burst fits the rings it meets, long
+// enough that sleeping pays.
+constexpr std::uint64_t slice_ns = 100'000;
+constexpr std::uint64_t look_ns = 1'000'000;  // between two looks for a signal
 
 std::uint32_t chunk_bytes(std::size_t longest_bytes) { return longest_bytes <= 2048 ? 2048 : 4096; }
 
@@ -159,18 +163,45 @@ std::uint64_t TxSender::send_replay(std::uint64_t count) noexcept {
 
 std::string TxSender::failure() const { return failure_; }
 
-void TxSender::finish(Report& report) {
+void TxSender::finish() noexcept {
   const std::uint64_t start_ns = clock_ns(CLOCK_MONOTONIC);
   for (auto& lane : lanes_) {
     while (lane->ring().in_flight() > 0 && clock_ns(CLOCK_MONOTONIC) - start_ns < stuck_ns) {
       if (lane->flush() != 0) break;
     }
+  }
+}
+
+void TxSender::run(const Load& load, Interrupts& interrupts, Report& report) {
+  const std::uint64_t start_ns = clock_ns(CLOCK_MONOTONIC);
+  const Pacer pacer(load, start_ns);
+  std::uint64_t now_ns = start_ns, last_look_ns = start_ns, last_sent_ns = start_ns;
+  while (!pacer.over(now_ns, handed_over_) && failure_.empty() && replay_left_ > 0) {
+    if (const std::uint64_t due = pacer.due(now_ns, handed_over_); due > 0) {
+      send(due);
+      last_sent_ns = clock_ns(CLOCK_MONOTONIC);
+    }
+    now_ns = clock_ns(CLOCK_MONOTONIC);
+    std::uint64_t wait_ns = 0;
+    if (pacer.due(now_ns, handed_over_) == 0) {
+      const std::uint64_t next_ns = pacer.time_of(handed_over_);
+      wait_ns = next_ns > now_ns ? next_ns - now_ns : 0;
+      if (handed_over_ < pacer.limit()) wait_ns = std::max(wait_ns, slice_ns);
+      if (now_ns < pacer.deadline_ns()) wait_ns = std::min(wait_ns, pacer.deadline_ns() - now_ns);
+    }
+    if (wait_ns == 0 && now_ns - last_look_ns < look_ns) continue;
+    if ((report.interrupted = interrupts.arrived(wait_ns))) break;
+    last_look_ns = now_ns = clock_ns(CLOCK_MONOTONIC);
+  }
+  finish();
+  report.method = "tx";
+  report.seconds = run_seconds(pacer, start_ns, last_sent_ns, handed_over_);
+  for (const auto& lane : lanes_) {
     const Sent sent{lane->ring().completed(), lane->bytes()};
     report.queues.emplace_back(lane->queue(), sent);
     report.total += sent;
     report.unfinished += lane->ring().in_flight();
   }
-  report.method = "tx";
   report.stamped += stamped_;
   report.replayed += replayed_;
   for (std::size_t i = 0; i < kind_count; ++i) report.kinds[i] += kinds_[i];

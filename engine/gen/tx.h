@@ -29,15 +29,16 @@ class TxSender final : public Sender {
            std::uint64_t loops);
   ~TxSender() override;
 
-  std::uint64_t send(std::uint64_t max) noexcept override;
+  void run(const Load& load, Interrupts& interrupts, Report& report) override;
   std::string failure() const override;
-  void finish(Report& report) override;
 
  private:
+  std::uint64_t send(std::uint64_t max) noexcept;
   std::uint64_t send_traffic(std::uint64_t count) noexcept;
   std::uint64_t send_replay(std::uint64_t count) noexcept;
   TxLane& lane_of(std::uint32_t flow, std::uint64_t number) noexcept;
   bool make_room(TxLane& lane) noexcept;
+  void finish() noexcept;
 
   std::string interface_name_;
   Traffic& traffic_;
