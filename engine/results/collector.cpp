@@ -244,7 +244,8 @@ void Collector::deliver(std::size_t worker, const engine_message& head, std::spa
 
 void Collector::log_message(const engine_message& head, std::span<const std::byte> payload) {
   if (!config_.log) return;
-  const std::string_view plugin = head.plugin < config_.plugins.size() ? config_.plugins[head.plugin].name : "engine";
+  const std::string_view plugin =
+      head.plugin < config_.plugins.size() ? std::string_view(config_.plugins[head.plugin].name) : "engine";
   if (head.kind == ENGINE_MESSAGE_ERROR) return config_.log(0, plugin, text_of(payload));
   if (payload.empty()) return;
   config_.log(static_cast<int>(payload[0]), plugin, text_of(payload.subspan(1)));
