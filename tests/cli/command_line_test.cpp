@@ -1,0 +1,216 @@
+// The whole command line: what wins over what, and which combinations are refused with which exit code.
+#include <cstdio>
+#include <fstream>
+
+#include "engine/cli/options.h"
+#include "engine/cli/settings.h"
+#include "tests/cli/support.h"
+
+namespace {
+
+using namespace engine::cli;
+using cli_test::Args;
+using cli_test::refusal_of;
+using engine::ExitCode;
+
+// A configuration file that is gone with the test.
+class ConfigFile {
+ public:
+  explicit ConfigFile(const char* text)
+      : path_(::testing::TempDir() + "cli_test_" + std::to_string(getpid()) + ".lua") {
+    std::ofstream(path_) << text;
+  }
+  ~ConfigFile() { std::remove(path_.c_str()); }
+  const char* path() const { return path_.c_str(); }
+
+ private:
+  std::string path_;
+};
+
+class CommandLine : public ::testing::Test {
+ protected:
+  void SetUp() override { unsetenv("ENGINE_LOG"); }
+  void TearDown() override { unsetenv("ENGINE_LOG"); }
+};
+
+std::string refused(const Args& args, ExitCode code = ExitCode::bad_usage) {
+  const auto refusal = refusal_of([&] { parse_command_line(args); });
+  EXPECT_EQ(refusal.code, code) << refusal.line;
+  EXPECT_EQ(refusal.line.find('\n'), std::string::npos) << refusal.line;
+  return refusal.line;
+}
+
+TEST_F(CommandLine, TakesEveryFlagOfACapture) {
+  const Settings s = parse_command_line(Args{"--iface",
+                                             "eth0",
+                                             "--queues",
+                                             "8",
+                                             "--mode",
+                                             "copy",
+                                             "--filter",
+                                             "udp port 53",
+                                             "--take-all",
+                                             "--block",
+                                             "b.txt",
+                                             "--replace",
+                                             "--no-promisc",
+                                             "--workers",
+                                             "2",
+                                             "--cpus",
+                                             "1-2",
+                                             "--wait",
+                                             "poll",
+                                             "--duration",
+                                             "1.5",
+                                             "--count",
+                                             "9007199254740992",
+                                             "--plugin",
+                                             "a.lua,k=20",
+                                             "--eval",
+                                             "function on_packet(p) end",
+                                             "--output",
+                                             "out.jsonl",
+                                             "--format",
+                                             "json",
+                                             "--summary",
+                                             "sum.json",
+                                             "--stats",
+                                             "1",
+                                             "--log-level",
+                                             "warn"});
+  EXPECT_EQ(s.command, Command::capture);
+  EXPECT_EQ(s.interface, "eth0");
+  EXPECT_EQ(s.queues, 8u);
+  EXPECT_EQ(s.mode, xsk::RequestedMode::copy);
+  EXPECT_EQ(s.filter, "udp port 53");
+  EXPECT_TRUE(s.take_all && s.replace && s.no_promisc);
+  EXPECT_EQ(s.block_path, "b.txt");
+  EXPECT_EQ(s.workers, 2u);
+  EXPECT_EQ(s.cpus, "1-2");
+  EXPECT_EQ(s.wait, WaitMode::poll);
+  EXPECT_EQ(s.duration_s, 1.5);
+  EXPECT_EQ(s.count, 1ull << 53);
+  ASSERT_EQ(s.plugins.size(), 2u);
+  EXPECT_EQ(s.plugins[1].code, "function on_packet(p) end");
+  EXPECT_EQ(s.output_path, "out.jsonl");
+  EXPECT_EQ(s.format, OutputFormat::json);
+  EXPECT_EQ(s.summary_path, "sum.json");
+  EXPECT_EQ(s.stats_s, 1);
+  EXPECT_EQ(s.log_level, LogLevel::warn);
+}
+
+TEST_F(CommandLine, NeedsExactlyOneSource) {
+  EXPECT_NE(refused({}).find("give --iface IF or --pcap FILE"), std::string::npos);
+  EXPECT_EQ(refused({"--iface", "a", "--pcap", "f"}),
+            "--pcap f: cannot be combined with interface a; give --iface or --pcap");
+  EXPECT_EQ(refused({"--iface", "a", "--iface", "b"}),
+            "--iface: several interfaces are not available yet; start one engine for each interface");
+  EXPECT_EQ(parse_command_line(Args{"--pcap", "-"}).pcap_path, "-");
+}
+
+TEST_F(CommandLine, RefusesWhatConcernsInterfacesForAFile) {
+  EXPECT_EQ(refused({"--pcap", "f", "--queues", "2"}),
+            "--queues: concerns an interface, not a capture file; drop it or --pcap");
+  EXPECT_NE(refused({"--pcap", "f", "--take-all"}), "");
+  EXPECT_EQ(parse_command_line(Args{"--pcap", "f", "--filter", "tcp", "--workers", "4"}).workers, 4u);
+}
+
+TEST_F(CommandLine, RefusesImpossibleCombinations) {
+  EXPECT_EQ(refused({"--iface", "a", "--queues", "2", "--workers", "3"}),
+            "--workers 3: more than the 2 queues: a queue has one worker; give at most as many workers as queues");
+  EXPECT_EQ(refused({"--iface", "a", "--workers", "3", "--cpus", "0,1"}),
+            "--cpus 0,1: names 2 CPUs for 3 workers; name one for each worker");
+  EXPECT_NE(refused({"--iface", "a", "--format", "pretty", "--output", "f"}), "");
+  EXPECT_EQ(refused({"--iface", "a", "--mode", "afpacket"}, ExitCode::machine_cannot),
+            "--mode afpacket: AF_PACKET is not built yet; use auto, zerocopy, copy or skb");
+}
+
+TEST_F(CommandLine, KnowsNoOptionsThatAreNotBuilt) {
+  for (const char* option : {"--write", "--filter-file", "--control", "--capture-only", "--no-reload", "--watch"}) {
+    EXPECT_NE(refused({"--iface", "a", option}).find("unknown option"), std::string::npos) << option;
+  }
+}
+
+TEST_F(CommandLine, SubcommandsTakeTheRestUnread) {
+  const Args args{"gen", "--iface", "x", "--whatever"};
+  const Settings s = parse_command_line(args);
+  EXPECT_EQ(s.command, Command::generate);
+  ASSERT_EQ(s.command_args.size(), 3u);
+  EXPECT_STREQ(s.command_args[2], "--whatever");
+  EXPECT_EQ(refused({"gne"}), "'gne': unknown command; did you mean gen?");
+  EXPECT_EQ(refused({"doctor"}), "'doctor': unknown command; 'engine --help' lists commands and options");
+  EXPECT_NE(refused({""}), "");
+  EXPECT_NE(refused({"--iface", "a", "gen"}), "");
+}
+
+TEST_F(CommandLine, HelpAndVersionNeedNothingElse) {
+  EXPECT_EQ(parse_command_line(Args{"--help"}).command, Command::help);
+  EXPECT_EQ(parse_command_line(Args{"-vh", "--config", "missing.lua"}).command, Command::help);
+  EXPECT_EQ(parse_command_line(Args{"--version"}).command, Command::version);
+  EXPECT_EQ(version_text().substr(0, 7), "engine ");
+  EXPECT_NE(help_text().find("--queues N"), std::string::npos);
+  EXPECT_EQ(help_text().find("doctor"), std::string::npos);
+}
+
+TEST_F(CommandLine, FlagsWinOverEnvironmentOverConfiguration) {
+  const ConfigFile file(R"(capture { interface = "eth0", queues = 4, log_level = "error", block = { "10.0.0.1" } }
+                           plugin "x.lua" { args = { k = 1, s = "1" }, memory = "2MiB" })");
+  Settings s = parse_command_line(Args{"--config", file.path()});
+  EXPECT_EQ(s.queues, 4u);
+  EXPECT_EQ(s.log_level, LogLevel::error);
+  setenv("ENGINE_LOG", "warn", 1);
+  EXPECT_EQ(parse_command_line(Args{"--config", file.path()}).log_level, LogLevel::warn);
+  s = parse_command_line(Args{"--queues", "all", "--config", file.path(), "-v", "--plugin", "x.lua,k=2"});
+  EXPECT_EQ(s.queues, 0u);
+  EXPECT_EQ(s.log_level, LogLevel::debug);
+  EXPECT_EQ(s.block, std::vector<std::string>{"10.0.0.1"});
+  const Arguments expected = {{"k", 2.0}, {"s", "1"}};
+  ASSERT_EQ(s.plugins.size(), 1u);
+  EXPECT_EQ(s.plugins[0].args, expected);
+  EXPECT_EQ(s.plugins[0].memory_bytes, std::size_t{2} << 20);
+  setenv("ENGINE_LOG", "loud", 1);
+  EXPECT_EQ(refused({"--iface", "a"}), "ENGINE_LOG=loud: must be error, warn, info or debug");
+}
+
+TEST_F(CommandLine, ASourceOnTheCommandLineTakesThePlaceOfTheConfiguredOne) {
+  const ConfigFile file(R"(capture { interface = "eth0", queues = 4 })");
+  const Settings s = parse_command_line(Args{"--config", file.path(), "--pcap", "f.pcap"});
+  EXPECT_EQ(s.interface, "");
+  EXPECT_EQ(s.pcap_path, "f.pcap");
+}
+
+TEST_F(CommandLine, ADumpReadsBackToTheSameSettings) {
+  const ConfigFile first(R"lua(
+    capture { interface = "eth0", filter = "host \"x\" or\n\0011 \\", block = { "10.0.0.0/8", "::1" }, duration = 0.1,
+              stats = 2, cpus = "2-3", wait = "spin", count = 9007199254740992, take_all = true }
+    plugin "dir/x.lua" { name = "one", args = { k = 1e300, third = 1/3, ["a b"] = "20", yes = true }, trusted = true }
+    plugin "inline" { code = "function on_packet(p)\n  count = 1\nend" }
+    sink "json" { path = "none", format = "json" })lua");
+  const std::string dumped = configuration_text(parse_command_line(Args{"--config", first.path(), "--dump"}));
+  const ConfigFile second(dumped.c_str());
+  const Settings again = parse_command_line(Args{"--config", second.path()});
+  EXPECT_EQ(configuration_text(again), dumped);
+  EXPECT_EQ(again.filter,
+            "host \"x\" or\n\x01"
+            "1 \\");
+  ASSERT_EQ(again.plugins.size(), 2u);
+  EXPECT_EQ(std::get<double>(again.plugins[0].args[2].second), 1.0 / 3);
+  EXPECT_EQ(again.plugins[1].code, "function on_packet(p)\n  count = 1\nend");
+  EXPECT_EQ(again.plugins[1].name, "inline");
+  EXPECT_TRUE(again.plugins[0].trusted);
+}
+
+TEST_F(CommandLine, ADumpOfDefaultsNeedsNoSource) {
+  const Settings s = parse_command_line(Args{"--dump"});
+  EXPECT_EQ(s.command, Command::dump);
+  EXPECT_NE(configuration_text(s).find("queues = \"all\""), std::string::npos);
+}
+
+TEST(CpuList, IsNumbersAndRangesInTheOrderWritten) {
+  EXPECT_EQ(parse_cpu_list("2-4,0"), (std::vector<unsigned>{2, 3, 4, 0}));
+  for (const char* bad : {"", ",", "1,", "4-2", "1-", "-1", "a", "1,1", "0-2,1", "8192", "1 ,2"}) {
+    EXPECT_THROW(parse_cpu_list(bad), BadValue) << bad;
+  }
+}
+
+}  // namespace
