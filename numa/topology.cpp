@@ -78,7 +78,8 @@ std::vector<Core> candidates(const Topology& topology, const PlacementRequest& r
     return cores;
   }
   cores = topology.cores;
-  std::ranges::stable_partition(cores, [&](const Core& core) { return core.node == request.nic_node.value_or(0); });
+  std::stable_partition(cores.begin(), cores.end(),
+                        [&](const Core& core) { return core.node == request.nic_node.value_or(0); });
   return cores;
 }
 

@@ -91,9 +91,13 @@ class Redirect {
         {BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_redirect_map},
         {BPF_JMP | BPF_EXIT, 0, 0, 0, 0},
     }};
-    LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = BPF_XDP);
+    bpf_prog_load_opts options{};
+    options.sz = sizeof options;
+    options.expected_attach_type = BPF_XDP;
     program_.reset(bpf_prog_load(BPF_PROG_TYPE_XDP, "redirect", "GPL", code.data(), code.size(), &options));
-    LIBBPF_OPTS(bpf_link_create_opts, native, .flags = XDP_FLAGS_DRV_MODE);
+    bpf_link_create_opts native{};
+    native.sz = sizeof native;
+    native.flags = XDP_FLAGS_DRV_MODE;
     link_.reset(bpf_link_create(program_.get(), static_cast<int>(ifindex), BPF_XDP, &native));
   }
   bool attached() const noexcept { return link_.valid(); }
