@@ -43,9 +43,9 @@ struct FrameSpan {
 void decode_frame(const std::uint8_t* frame, std::uint32_t caplen, engine_packet& packet) noexcept;
 void decode_link(LinkType link, const std::uint8_t* frame, std::uint32_t caplen, engine_packet& packet) noexcept;
 
-// How many frames ahead of the one being decoded are fetched. A miss to memory takes about 100 ns, a decode about 6;
-// beyond 8 nothing is gained, as a core has 10-16 line fill buffers (bench/decode_bench.cpp measures it).
-inline constexpr std::uint32_t kPrefetchFrames = 8;
+// How many frames ahead of the one being decoded are fetched. Four decodes cover a miss to the shared cache; with more,
+// frames evict each other: at a stride of 2 KiB they all fall into two sets of the L1 cache (bench/decode_bench.cpp).
+inline constexpr std::uint32_t kPrefetchFrames = 4;
 
 // packets[i] = the frame at base + frame_at(i).offset, with _off, len and caplen; time and queue remain the caller's.
 template <class FrameAt>
