@@ -54,7 +54,7 @@ struct engine_packet {
   ENGINE_RO uint8_t tcp_flags;
   ENGINE_RO uint8_t icmp_type;
   ENGINE_RO uint8_t icmp_code;
-  ENGINE_RO bool is_fragment; /* any fragment, the first one included */
+  ENGINE_RO bool is_fragment;   /* any fragment, the first one included */
   ENGINE_RO uint8_t _ts_source; /* index into {"engine", "file", "kernel", "hardware"} */
   ENGINE_RO uint8_t _unused8;
   ENGINE_RO uint16_t _unused16;
@@ -65,27 +65,27 @@ struct engine_packet {
  * queue back to back; `length` counts the head too and is a multiple of 8. */
 struct engine_message {
   uint32_t length;
-  uint8_t kind; /* enum engine_message_kind */
-  uint8_t plugin; /* index on the command line; 0xff: the engine itself */
+  uint8_t kind;    /* enum engine_message_kind */
+  uint8_t plugin;  /* index on the command line; 0xff: the engine itself */
   uint16_t schema; /* record: index of the plugin's schema; part: of its structure */
-  double time; /* ns since engine.epoch_ns */
-  double place; /* as in engine_packet; orders output of files */
+  double time;     /* ns since engine.epoch_ns */
+  double place;    /* as in engine_packet; orders output of files */
 };
 
 enum engine_message_kind {
-  ENGINE_MESSAGE_RECORD = 1, /* fields as the schema says, packed (see plugins/record.h) */
-  ENGINE_MESSAGE_JSON = 2, /* engine.emit: u16 name length, name, then the members as JSON text without braces */
-  ENGINE_MESSAGE_LOG = 3, /* u8 level, then text */
-  ENGINE_MESSAGE_PART = 4, /* u64 pointer: a structure's content of one interval, ownership goes along */
+  ENGINE_MESSAGE_RECORD = 1,   /* fields as the schema says, packed (see plugins/record.h) */
+  ENGINE_MESSAGE_JSON = 2,     /* engine.emit: u16 name length, name, then the members as JSON text without braces */
+  ENGINE_MESSAGE_LOG = 3,      /* u8 level, then text */
+  ENGINE_MESSAGE_PART = 4,     /* u64 pointer: a structure's content of one interval, ownership goes along */
   ENGINE_MESSAGE_INTERVAL = 5, /* an interval ended: u64 index; every part of it has been sent */
   ENGINE_MESSAGE_PROGRESS = 6, /* files: everything up to `place` has been processed */
-  ENGINE_MESSAGE_ERROR = 7 /* a plugin's error: text with file:line */
+  ENGINE_MESSAGE_ERROR = 7     /* a plugin's error: text with file:line */
 };
 
 /* Where the library's Lua code appends messages: a window of the worker's queue, set anew by C++ before each crossing.
  * Only library code (never a plugin) can reach it. */
 struct engine_outbox {
-  uint8_t *data;
+  uint8_t* data;
   uint32_t used;
   uint32_t limit;
   uint64_t emitted;
@@ -94,10 +94,10 @@ struct engine_outbox {
 
 /* What the driver loop and C++ exchange at each crossing. */
 struct engine_cell {
-  const uint8_t *frames; /* packets' _off counts from here */
-  uint32_t next; /* the packet to go on with; C++ reads it after an error */
-  uint32_t count; /* packets in the batch */
-  double generation; /* grows with each packet: a view is valid while its own equals it */
+  const uint8_t* frames; /* packets' _off counts from here */
+  uint32_t next;         /* the packet to go on with; C++ reads it after an error */
+  uint32_t count;        /* packets in the batch */
+  double generation;     /* grows with each packet: a view is valid while its own equals it */
 };
 
 #ifdef __cplusplus

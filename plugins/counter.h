@@ -36,6 +36,8 @@ class Counter final : public Part {
     std::uint64_t packets = 0;  // or the count, of a value
     std::uint64_t bytes = 0;
   };
+  void visit_tally(std::uint64_t packets, std::uint64_t bytes, Visitor& visitor) const;
+
   KeySpec key_;
   std::uint32_t max_keys_;
   KeyTable<Tally> table_;

@@ -1,11 +1,13 @@
-// What a structure counts by: fields of a packet, packed into a few bytes, or a value that Lua gives.
+// What a structure counts by: fields of a packet, packed into a few words, or a value that Lua gives.
 //
-// Packed keys are padded to whole 8-byte words, so that hashing and comparing never look at single bytes. Plain values,
-// made while a plugin loads; pack() runs on the worker's thread, visit() on the collector's.
+// Keys are whole 8-byte words, so that hashing and comparing never look at single bytes, and no field straddles two
+// (a narrow store followed by a wide load would stall). Specifications are plain values, made while a plugin loads;
+// pack() runs on the worker's thread, visit() and less() on the collector's.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <span>
 #include <string>
 #include <string_view>
@@ -16,52 +18,86 @@
 
 namespace plugins {
 
-// Enough for the 5-tuple, VLAN and queue of an IPv6 packet, several times over.
-inline constexpr std::size_t kMaxFieldKey_bytes = 64;
-// A value key: one byte kind, one byte length, then the bytes. 253 is the longest DNS name (RFC 1035, section 3.1, as
-// text without the root's dot); longer strings are cut there.
+inline constexpr std::uint32_t kMaxFieldWords = 16;
+// One byte kind, one byte length, then the bytes. 253 is the longest DNS name as text (RFC 1035, section 3.1, without
+// the root's dot); longer strings are cut there.
 inline constexpr std::size_t kMaxValue_bytes = 253;
-inline constexpr std::size_t kValueKey_bytes = 256;
+inline constexpr std::uint32_t kValueWords = 32;
+
+// A value as a key. Only the first `words` words are defined; the last of them is zero padded.
+struct ValueKey {
+  std::uint64_t data[kValueWords];
+  std::uint32_t words;
+
+  explicit ValueKey(std::string_view text) noexcept;
+  explicit ValueKey(double number) noexcept;
+  explicit ValueKey(const engine_addr& address) noexcept;
+
+ private:
+  void set(std::uint8_t kind, const void* bytes, std::size_t size_bytes) noexcept;
+};
 
 class KeySpec {
  public:
-  // Keys are values given to add(): a string, a number or an address.
-  static KeySpec values();
-  // Keys are these fields of the packet. Throws engine::SetupError that names an unknown field.
+  // Keys are values given to add_value(): strings, numbers, addresses.
+  static KeySpec values() { return KeySpec(); }
+  // Keys are these fields of the packet, in this order. Throws engine::SetupError that names an unknown field.
   static KeySpec of(std::span<const std::string> fields);
   static KeySpec of(std::initializer_list<std::string_view> fields);
+  // The names of() takes.
+  static std::vector<std::string> known_fields();
 
   bool by_value() const noexcept { return fields_.empty(); }
-  std::size_t size_bytes() const noexcept { return size_bytes_; }  // a multiple of 8
-  std::uint64_t possible_keys() const noexcept;                    // 2^64 - 1 where that is more than fits
+  std::uint32_t words() const noexcept { return words_; }
+  std::uint64_t possible_keys() const noexcept;  // 2^32 where there are as many or more
 
-  // Writes size_bytes() bytes. Only for keys by field.
+  // Writes words() words. Only for keys by field.
   void pack(const engine_packet& packet, std::uint64_t* words) const noexcept {
-    if (single_ != nullptr) return pack_single(packet, words);
-    pack_fields(packet, words);
+    for (std::uint32_t i = 0; i < words_; ++i) words[i] = 0;
+    const auto* base = reinterpret_cast<const std::uint8_t*>(&packet);
+    for (const Field& field : fields_) {
+      switch (field.size_bytes) {
+        case 1:
+          words[field.word] |= load<std::uint8_t>(base + field.offset) << field.shift;
+          break;
+        case 2:
+          words[field.word] |= load<std::uint16_t>(base + field.offset) << field.shift;
+          break;
+        case 4:
+          words[field.word] |= load<std::uint32_t>(base + field.offset) << field.shift;
+          break;
+        default:
+          words[field.word] = load<std::uint64_t>(base + field.offset);
+          words[field.word + 1] = load<std::uint64_t>(base + field.offset + 8);
+      }
+    }
   }
 
   // Gives the key's fields by name, or "key" for a value.
   void visit(const std::uint64_t* words, Visitor& visitor) const;
-
-  friend bool operator==(const KeySpec& a, const KeySpec& b) noexcept { return a.names_ == b.names_; }
+  // A fixed order of keys, the same on every machine and in every run.
+  bool less(const std::uint64_t* a, const std::uint64_t* b) const noexcept;
 
  private:
   struct Field {
     std::string name;
-    std::uint8_t offset;  // in engine_packet
-    std::uint8_t size_bytes;
-    bool is_address;
+    std::uint8_t offset = 0;      // in engine_packet
+    std::uint8_t size_bytes = 0;  // 16: an address
+    std::uint8_t word = 0;        // in the key
+    std::uint8_t shift = 0;       // in bits
   };
+  template <typename T>
+  static std::uint64_t load(const std::uint8_t* from) noexcept {
+    T value;
+    __builtin_memcpy(&value, from, sizeof value);
+    return value;
+  }
   void add(std::string_view name);
-  void pack_single(const engine_packet& packet, std::uint64_t* words) const noexcept;
-  void pack_fields(const engine_packet& packet, std::uint64_t* words) const noexcept;
-  void visit_value(const std::uint8_t* key, Visitor& visitor) const;
+  void place(std::uint8_t size_bytes);
 
   std::vector<Field> fields_;
-  std::vector<std::string> names_;
-  std::size_t size_bytes_ = kValueKey_bytes;
-  const Field* single_ = nullptr;
+  std::uint32_t words_ = kValueWords;
+  std::uint32_t bits_ = 0;  // used of the word that is being filled
 };
 
 }  // namespace plugins

@@ -16,24 +16,18 @@
 
 namespace plugins {
 
-// A value as a key: kind, length, bytes, zero padded; built by make_value_key() in key.cpp.
-struct ValueKey {
-  alignas(8) std::uint8_t bytes[256];
-  std::uint32_t used_words;  // words that may differ from zero
-};
-
 template <typename Tally>
 class KeyTable {
  public:
   struct Row {
     std::uint32_t hash;
-    std::uint32_t words;  // words of the key that may differ from zero
+    std::uint32_t words;  // of the key: values differ in length
     Tally tally;
     const std::uint64_t* key() const noexcept { return reinterpret_cast<const std::uint64_t*>(this + 1); }
     std::uint64_t* key() noexcept { return reinterpret_cast<std::uint64_t*>(this + 1); }
   };
 
-  KeyTable(std::size_t key_bytes, std::uint32_t max_rows) : stride_bytes_(sizeof(Row) + key_bytes) {
+  KeyTable(std::uint32_t key_words, std::uint32_t max_rows) : stride_bytes_(sizeof(Row) + key_words * 8u) {
     // Flooding with colliding keys must not be possible from the wire; results don't depend on the seed.
     if (getrandom(&seed_, sizeof seed_, 0) != sizeof seed_) seed_ = reinterpret_cast<std::uintptr_t>(this);
     reserve(max_rows);
@@ -110,6 +104,7 @@ class KeyTable {
   }
 
  private:
+  __extension__ using Wide = unsigned __int128;
   struct Free {
     void operator()(void* memory) const noexcept { std::free(memory); }
   };
@@ -131,7 +126,7 @@ class KeyTable {
   std::uint32_t hash_of(const std::uint64_t* key, std::uint32_t words) const noexcept {
     std::uint64_t h = seed_;
     for (std::uint32_t i = 0; i < words; ++i) {
-      const auto product = static_cast<unsigned __int128>(key[i] ^ h) * 0x9e3779b97f4a7c15u;
+      const auto product = static_cast<Wide>(key[i] ^ h) * 0x9e3779b97f4a7c15u;
       h = static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
     }
     return static_cast<std::uint32_t>(h ^ (h >> 32));

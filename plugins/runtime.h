@@ -89,8 +89,9 @@ class State {
   std::vector<Structure*>& structures() noexcept;  // engine_message.schema of a part is the index here
   Statistics statistics() const noexcept;
 
+  struct Impl;  // plugins/impl.h, for the runtime's own files
+
  private:
-  struct Impl;
   std::unique_ptr<Impl> impl_;
 };
 

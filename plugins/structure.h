@@ -42,7 +42,8 @@ class Part {
   virtual std::unique_ptr<Part> make_empty() const = 0;  // same kind and shape, for the merged result
 };
 
-// A structure as the worker holds it. `swap` and `active` belong to the worker's thread, `give_back` to the collector's.
+// A structure as the worker holds it. `swap` and `active` belong to the worker's thread, `give_back` to the
+// collector's.
 class Structure {
  public:
   Structure(std::string name, std::unique_ptr<Part> active, std::unique_ptr<Part> spare)

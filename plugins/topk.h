@@ -45,6 +45,7 @@ class TopK final : public Part {
     std::uint64_t bytes = 0;
     std::uint64_t error = 0;
   };
+  void count(const std::uint64_t* key, std::uint32_t words, std::uint64_t n, std::uint64_t bytes) noexcept;
   void evict() noexcept;
 
   KeySpec key_;

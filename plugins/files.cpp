@@ -1,0 +1,73 @@
+#include "plugins/files.h"
+
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <charconv>
+#include <cstdio>
+#include <memory>
+
+namespace plugins {
+namespace {
+
+// Digits with an optional sign and fraction; neither hexadecimal nor an exponent, so that "1e3" stays a name.
+bool decimal(const std::string& text, double& value) {
+  if (text.find_first_not_of("0123456789.-") != std::string::npos) return false;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+}  // namespace
+
+int read_text(const std::string& path, std::string& text) {
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rbe"), std::fclose);
+  if (file == nullptr) return errno;
+  struct stat status;
+  if (fstat(fileno(file.get()), &status) != 0) return errno;
+  if (S_ISDIR(status.st_mode)) return EISDIR;
+  char block[4096];
+  for (std::size_t got; (got = std::fread(block, 1, sizeof block, file.get())) > 0;) text.append(block, got);
+  return std::ferror(file.get()) != 0 ? EIO : 0;
+}
+
+std::string file_beside(const std::string& path, const std::string& name) {
+  const std::size_t slash = path.rfind('/');
+  return (slash == std::string::npos ? std::string() : path.substr(0, slash + 1)) + name + ".lua";
+}
+
+void push_args(lua_State* L, const std::vector<std::pair<std::string, std::string>>& args) {
+  lua_newtable(L);
+  for (const auto& [name, value] : args) {
+    double number = 0;
+    if (value == "true" || value == "false") {
+      lua_pushboolean(L, value == "true");
+    } else if (decimal(value, number)) {
+      lua_pushnumber(L, number);
+    } else {
+      lua_pushlstring(L, value.data(), value.size());
+    }
+    lua_setfield(L, -2, name.c_str());
+  }
+}
+
+void push_info(lua_State* L, const Binding& binding) {
+  const auto number = [&](const char* name, double value) {
+    lua_pushnumber(L, value);
+    lua_setfield(L, -2, name);
+  };
+  lua_newtable(L);
+  lua_newtable(L);
+  int place = 0;
+  for (const std::uint32_t queue : binding.info.queues) {
+    lua_pushnumber(L, queue);
+    lua_rawseti(L, -2, ++place);
+  }
+  lua_setfield(L, -2, "queues");
+  number("worker", binding.worker);
+  if (binding.info.cpu >= 0) number("cpu", binding.info.cpu);
+  if (binding.info.node >= 0) number("node", binding.info.node);
+  lua_pushlstring(L, binding.info.interface.data(), binding.info.interface.size());
+  lua_setfield(L, -2, "interface");
+}
+
+}  // namespace plugins

@@ -1,0 +1,25 @@
+// Small set-up helpers of the loader: reading source files, and plain values for Lua.
+#pragma once
+
+#include <lua.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "plugins/runtime.h"
+
+namespace plugins {
+
+// 0, or the errno.
+int read_text(const std::string& path, std::string& text);
+
+// The path of module `name` (without .lua) in the folder of `path`.
+std::string file_beside(const std::string& path, const std::string& name);
+
+// Pushes a table: true, false and decimal numbers are typed, all else stays a string.
+void push_args(lua_State* L, const std::vector<std::pair<std::string, std::string>>& args);
+
+// Pushes what on_start gets.
+void push_info(lua_State* L, const Binding& binding);
+
+}  // namespace plugins

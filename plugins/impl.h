@@ -1,0 +1,89 @@
+// The inside of a State, shared by the files that implement it: loader.cpp (load and warm-up), host.cpp (what the Lua
+// library calls) and runtime.cpp (what the worker calls).
+#pragma once
+
+#include <cstdint>
+#include <lua.hpp>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "plugins/alloc.h"
+#include "plugins/native.h"
+#include "plugins/runtime.h"
+
+namespace plugins {
+
+// What one run of the plugin's chunk declared. Dry instances of the warm-up have their own, thrown away with them.
+struct Instance {
+  std::vector<std::unique_ptr<Structure>> owned;
+  std::vector<Structure*> structures;
+  std::vector<RecordSchema> schemas;
+  std::string filter;
+  std::uint64_t interval_ns = 1'000'000'000;
+};
+
+// The first messages pass, then one per second that says how many it stands for.
+class RateLimit {
+ public:
+  // Whether this message passes; then `suppressed` is how many did not since the last one that did.
+  bool pass(std::uint64_t& suppressed) noexcept;
+
+ private:
+  std::uint64_t passed_ = 0;
+  std::uint64_t held_ = 0;
+  std::uint64_t second_ = 0;
+};
+
+struct State::Impl {
+  Impl(const PluginSpec& spec, const Binding& binding);
+  ~Impl();
+
+  // loader.cpp: set-up, throws engine::SetupError
+  void open_libraries();
+  void load_library();
+  void compile();
+  void instantiate(bool dry);
+  void call_on_start();
+  void warm_up();
+  void dry_batch(std::uint32_t count, std::size_t& at) noexcept;
+  void check(int status);
+  [[noreturn]] void fail(std::string_view reason) const;
+  const char* file_name() const noexcept { return spec.code.empty() ? spec.path.c_str() : "eval"; }
+
+  // host.cpp
+  void register_host_functions();
+
+  // runtime.cpp
+  void offer(int loop, std::uint32_t first, std::uint32_t last, bool indexed) noexcept;
+  void offer_batch() noexcept;
+  void call_hook(const char* name, const double* argument) noexcept;
+  void begin_crossing(std::uint32_t count) noexcept;
+  void report_error() noexcept;
+  bool append(std::uint8_t kind, int level, std::string_view text) noexcept;
+  void log(int level, std::string_view text) noexcept;
+  void flush_pending() noexcept;
+
+  PluginSpec spec;
+  Binding bound;
+  CappedAllocator allocator;  // before the state that frees into it
+  lua_State* L = nullptr;
+  engine_binding shared{};
+  engine_outbox* outbox = nullptr;  // the worker's, or the warm-up's
+  Instance instance;
+  bool dry = false;      // logs and errors are not reported
+  bool loading = false;  // logs wait: there is no outbox yet
+  bool by_batch = false;
+  bool has_packet_hook = false;
+  bool index_is_identity = true;
+  std::size_t collect_above_bytes = 0;
+  Statistics stats;
+  RateLimit error_limit;
+  RateLimit log_limit;
+  std::vector<std::pair<int, std::string>> pending_logs;
+};
+
+// Where the loops and the hook lie on the state's stack: pushing a copy is the cheapest way to reach them.
+enum StackSlot : int { kCore = 1, kRun, kRunIndex, kRunBatch, kChunk, kInstance, kHook };
+
+}  // namespace plugins

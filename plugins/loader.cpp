@@ -1,0 +1,275 @@
+// How a state comes to be: libraries, the runtime's own Lua code, the plugin, the warm-up, on_start. All of it is
+// set-up on the main thread and throws engine::SetupError.
+//
+// The warm-up. What the JIT compiler makes of a loop depends on what it sees first: trained on small batches, a loop
+// stays four times slower for good. So a new state sees full batches before its first real packet. To leave the
+// plugin's own state clean, this is done by dry instances: the plugin's chunk is run again and again in fresh
+// environments. Its functions are new closures of the same prototypes each time, and LuaJIT specialises traces to
+// prototypes instead of closures once a prototype has three closures (PROTO_CLC_POLY, lj_func.c and
+// lj_record.c:rec_call_specialize). The real instance is just one more, and runs in the traces that the dry ones left.
+#include <cerrno>
+#include <cstring>
+#include <ctime>
+
+#include "engine/base/error.h"
+#include "plugins/embedded.h"
+#include "plugins/files.h"
+#include "plugins/impl.h"
+#include "plugins/key.h"
+#include "plugins/natives.h"
+
+namespace plugins {
+namespace {
+
+constexpr int kPolyClosures = 3;
+constexpr int kDryRounds = 8;  // after those
+constexpr std::uint32_t kBatchesPerRound = 24;
+constexpr std::uint32_t kSmallBatch = 64;
+constexpr std::uint64_t kWarmUpLimit_ns = 200'000'000;
+constexpr std::size_t kScratch_bytes = 64u << 10;
+
+std::uint64_t monotonic_ns() noexcept {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+// load_module(name) -> chunk | nil, problem
+int load_module(lua_State* L) {
+  auto& state = *static_cast<State::Impl*>(lua_touserdata(L, lua_upvalueindex(1)));
+  const std::string path = file_beside(state.spec.path, lua_tostring(L, 1));
+  std::string text;
+  const int error = read_text(path, text);
+  if (error != 0) {
+    lua_pushnil(L);
+    lua_pushfstring(L, "%s: %s", path.c_str(), std::strerror(error));
+    return 2;
+  }
+  if (luaL_loadbufferx(L, text.data(), text.size(), ("@" + path).c_str(), "t") == 0) return 1;
+  lua_pushnil(L);
+  lua_insert(L, -2);
+  return 2;
+}
+
+// Chunks are loaded once per state: each instance runs the same prototypes.
+constexpr char kCacheModules[] =
+    "local core, load = ... local chunks = {} "
+    "core.load_module = function(name) "
+    "  if chunks[name] then return chunks[name] end "
+    "  local chunk, problem = load(name) chunks[name] = chunk return chunk, problem end";
+
+}  // namespace
+
+State::Impl::Impl(const PluginSpec& given, const Binding& binding)
+    : spec(given), bound(binding), allocator(given.memory_bytes), outbox(binding.outbox) {
+  shared.packets = bound.packets;
+  shared.capacity = bound.capacity;
+  shared.plugin = bound.plugin_index;
+  shared.epoch_ns = bound.epoch_ns;
+  shared.cell.frames = bound.frames;
+  for (std::uint32_t i = 0; i < std::size(shared.index); ++i) shared.index[i] = static_cast<std::uint16_t>(i);
+  if (bound.capacity > std::size(shared.index)) fail("a batch holds at most 256 packets");
+  L = lua_newstate(CappedAllocator::allocate, &allocator);
+  if (L == nullptr) fail("not enough memory for a Lua state");
+  try {
+    loading = true;
+    open_libraries();
+    load_library();
+    compile();
+    warm_up();
+    instantiate(false);
+    call_on_start();
+    loading = false;
+  } catch (...) {
+    lua_close(L);
+    throw;
+  }
+  // From here on garbage is collected between batches only; see collect_garbage_step.
+  lua_gc(L, LUA_GCCOLLECT, 0);
+  lua_gc(L, LUA_GCSTOP, 0);
+  lua_gc(L, LUA_GCSETSTEPMUL, 1000);
+  collect_above_bytes = allocator.used_bytes() + (256u << 10);
+}
+
+State::Impl::~Impl() {
+  if (L != nullptr) lua_close(L);
+}
+
+void State::Impl::fail(std::string_view reason) const {
+  throw engine::SetupError(engine::ExitCode::bad_usage, "plugin " + spec.name, reason);
+}
+
+// Throws what the failed call left on the stack, as one line.
+void State::Impl::check(int status) {
+  if (status == 0) return;
+  const char* text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : nullptr;
+  std::string reason = text != nullptr ? text : std::string("an error that is a ") + luaL_typename(L, -1);
+  for (char& c : reason) {
+    if (c == '\n' || c == '\r') c = ' ';
+  }
+  if (status == LUA_ERRMEM) reason = "needs more than its " + std::to_string(spec.memory_bytes >> 20) + " MiB to load";
+  fail(reason);
+}
+
+// Only what the library needs: no io, os, debug or package is ever there to be found.
+void State::Impl::open_libraries() {
+  constexpr struct {
+    const char* name;
+    lua_CFunction open;
+  } libraries[] = {{"", luaopen_base},
+                   {LUA_TABLIBNAME, luaopen_table},
+                   {LUA_STRLIBNAME, luaopen_string},
+                   {LUA_MATHLIBNAME, luaopen_math},
+                   {LUA_BITLIBNAME, luaopen_bit},
+                   {LUA_JITLIBNAME, luaopen_jit}};
+  for (const auto& library : libraries) {
+    lua_pushcfunction(L, library.open);
+    lua_pushstring(L, library.name);
+    check(lua_pcall(L, 1, 0, 0));
+  }
+  lua_settop(L, 0);
+  lua_newtable(L);  // kCore
+  lua_pushcfunction(L, luaopen_ffi);
+  check(lua_pcall(L, 0, 1, 0));
+  lua_setfield(L, kCore, "ffi");
+  // table.new and table.clear are kept for require (lj_lib_prereg in lib_table.c).
+  lua_getfield(L, LUA_REGISTRYINDEX, "_PRELOAD");
+  for (const char* name : {"new", "clear"}) {
+    lua_getfield(L, -1, (std::string("table.") + name).c_str());
+    check(lua_pcall(L, 0, 1, 0));
+    lua_setfield(L, kCore, (std::string("table_") + name).c_str());
+  }
+  lua_settop(L, kCore);
+}
+
+void State::Impl::load_library() {
+  const auto set_address = [&](const char* name, const void* address) {
+    lua_pushlightuserdata(L, const_cast<void*>(address));
+    lua_setfield(L, kCore, name);
+  };
+  set_address("natives_address", &natives());
+  set_address("binding_address", &shared);
+  set_address("outbox_address", bound.outbox);
+  lua_pushboolean(L, spec.trusted);
+  lua_setfield(L, kCore, "trusted");
+  lua_pushstring(L, file_name());
+  lua_setfield(L, kCore, "plugin");
+  lua_newtable(L);
+  int place = 0;
+  for (const std::string& name : KeySpec::known_fields()) {
+    lua_pushstring(L, name.c_str());
+    lua_rawseti(L, -2, ++place);
+  }
+  lua_setfield(L, kCore, "key_field_names");
+  register_host_functions();
+  push_args(L, spec.args);
+  lua_setfield(L, kCore, "args");
+
+  lua_getfield(L, kCore, "ffi");
+  lua_getfield(L, -1, "cdef");
+  lua_pushlstring(L, embedded_cdef().data(), embedded_cdef().size());
+  check(lua_pcall(L, 1, 0, 0));
+  lua_settop(L, kCore);
+  for (const EmbeddedChunk& chunk : embedded_chunks()) {
+    const std::string name = "=engine/" + std::string(chunk.name);
+    check(luaL_loadbufferx(L, chunk.code.data(), chunk.code.size(), name.c_str(), "t"));
+    lua_pushvalue(L, kCore);
+    check(lua_pcall(L, 1, 0, 0));
+  }
+  check(luaL_loadstring(L, kCacheModules));
+  lua_pushvalue(L, kCore);
+  lua_pushlightuserdata(L, this);
+  lua_pushcclosure(L, load_module, 1);
+  check(lua_pcall(L, 2, 0, 0));
+  for (const char* loop : {"run", "run_index", "run_batch"}) lua_getfield(L, kCore, loop);
+}
+
+void State::Impl::compile() {
+  std::string text = spec.code;
+  if (spec.code.empty()) {
+    const int error = read_text(spec.path, text);
+    if (error != 0) {
+      throw engine::SetupError(engine::ExitCode::bad_usage, "plugin " + spec.path, std::strerror(error));
+    }
+  }
+  const std::string name = spec.code.empty() ? "@" + spec.path : "=eval";
+  check(luaL_loadbufferx(L, text.data(), text.size(), name.c_str(), "t"));  // kChunk
+}
+
+// A fresh instance of the plugin, with its hook at kHook.
+void State::Impl::instantiate(bool as_dry) {
+  dry = as_dry;
+  instance = Instance{};
+  lua_settop(L, kChunk);
+  lua_getfield(L, kCore, "instantiate");
+  lua_pushvalue(L, kChunk);
+  lua_pushnumber(L, bound.worker);
+  check(lua_pcall(L, 2, 1, 0));  // kInstance
+  lua_getfield(L, kInstance, "settings");
+  const int settings = lua_gettop(L);
+  lua_getfield(L, settings, "filter");
+  if (lua_isstring(L, -1)) instance.filter = lua_tostring(L, -1);
+  lua_getfield(L, settings, "interval");
+  if (lua_isnumber(L, -1)) instance.interval_ns = static_cast<std::uint64_t>(lua_tonumber(L, -1) * 1e9 + 0.5);
+  lua_getfield(L, settings, "on_batch");
+  by_batch = !lua_isnil(L, -1);
+  if (!by_batch) lua_getfield(L, settings, "on_packet");
+  has_packet_hook = !lua_isnil(L, -1);
+  lua_replace(L, settings);  // kHook
+  lua_settop(L, kHook);
+}
+
+void State::Impl::call_on_start() {
+  begin_crossing(0);
+  shared.cell.next = bound.capacity;
+  lua_getfield(L, kInstance, "settings");
+  lua_getfield(L, -1, "on_start");
+  lua_remove(L, -2);
+  if (lua_isnil(L, -1)) return lua_pop(L, 1);
+  push_info(L, bound);
+  check(lua_pcall(L, 1, 0, 0));
+}
+
+void State::Impl::warm_up() {
+  if (bound.traffic.packets.empty()) return;
+  // A side exit becomes a trace of its own after 10 visits; dry rounds are short, so they count double and more.
+  check(luaL_dostring(L, "jit.opt.start('maxmcode=2048', 'maxtrace=4000', 'hotexit=2')"));
+  std::vector<std::uint8_t> memory(kScratch_bytes);
+  const engine_outbox own = *bound.outbox;
+  shared.cell.frames = bound.traffic.frames;
+  const std::uint64_t until = monotonic_ns() + kWarmUpLimit_ns;
+  std::size_t at = 0;
+  for (int round = 0; round < kPolyClosures + kDryRounds && monotonic_ns() < until; ++round) {
+    instantiate(true);
+    call_on_start();
+    if (round < kPolyClosures) continue;
+    for (std::uint32_t i = 0; i < kBatchesPerRound && monotonic_ns() < until; ++i) {
+      *bound.outbox = engine_outbox{memory.data(), 0, kScratch_bytes, 0, 0};
+      dry_batch(bound.capacity, at);
+      *bound.outbox = engine_outbox{memory.data(), 0, kScratch_bytes, 0, 0};
+      dry_batch(std::min(kSmallBatch, bound.capacity), at);
+    }
+    const double now_ns = bound.packets[bound.capacity].time;
+    call_hook("on_tick", &now_ns);
+  }
+  *bound.outbox = own;
+  std::memset(static_cast<void*>(bound.packets), 0, sizeof(engine_packet) * (bound.capacity + 1));
+  shared.cell = engine_cell{bound.frames, 0, 0, shared.cell.generation};
+  stats = Statistics{};
+  check(luaL_dostring(L, "jit.opt.start('hotexit=10')"));
+}
+
+// One batch of the built-in traffic, from where the last one ended.
+void State::Impl::dry_batch(std::uint32_t count, std::size_t& at) noexcept {
+  const auto packets = bound.traffic.packets;
+  for (std::uint32_t i = 0; i < count; ++i, at = (at + 1) % packets.size()) {
+    std::memcpy(static_cast<void*>(bound.packets + i), &packets[at], sizeof(engine_packet));
+  }
+  if (!has_packet_hook) return;
+  begin_crossing(count);
+  if (by_batch) return offer_batch();
+  const bool indexed = !instance.filter.empty();
+  offer(indexed ? kRunIndex : kRun, 0, count - 1, indexed);
+}
+
+}  // namespace plugins

@@ -1,0 +1,215 @@
+#include "plugins/runtime.h"
+
+#include <algorithm>
+#include <cstring>
+#include <ctime>
+
+#include "plugins/impl.h"
+
+namespace plugins {
+namespace {
+
+constexpr std::uint64_t kFirstMessages = 10;
+// Collecting below so much garbage would cost more than it gives back.
+constexpr std::size_t kCollectAfter_bytes = 256u << 10;
+
+std::uint64_t monotonic_seconds() noexcept {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+  return static_cast<std::uint64_t>(now.tv_sec);
+}
+
+}  // namespace
+
+bool RateLimit::pass(std::uint64_t& suppressed) noexcept {
+  const std::uint64_t now = monotonic_seconds();
+  if (passed_ >= kFirstMessages && now == second_) {
+    ++held_;
+    return false;
+  }
+  ++passed_;
+  second_ = now;
+  suppressed = held_;
+  held_ = 0;
+  return true;
+}
+
+// A crossing is what views are valid within; see engine_view.
+void State::Impl::begin_crossing(std::uint32_t count) noexcept {
+  shared.cell.generation += 1;
+  shared.cell.count = count;
+  shared.cell.next = 0;
+}
+
+// Runs the loop over places first..last, again from behind each packet that failed.
+void State::Impl::offer(int loop, std::uint32_t first, std::uint32_t last, bool indexed) noexcept {
+  for (;;) {
+    shared.cell.next = indexed ? shared.index[first] : first;
+    lua_pushvalue(L, loop);
+    lua_pushvalue(L, kHook);
+    lua_pushnumber(L, first);
+    lua_pushnumber(L, last);
+    if (lua_pcall(L, 3, 0, 0) == 0) return;
+    report_error();
+    const std::uint32_t failed = shared.cell.next;
+    first = indexed ? static_cast<std::uint32_t>(std::lower_bound(shared.index + first, shared.index + last, failed) -
+                                                 shared.index)
+                    : failed;
+    if (first++ >= last) return;
+  }
+}
+
+// The plugin has the loop: after an error there is no place to go on from.
+void State::Impl::offer_batch() noexcept {
+  lua_pushvalue(L, kRunBatch);
+  lua_pushvalue(L, kHook);
+  if (lua_pcall(L, 1, 0, 0) != 0) report_error();
+}
+
+void State::Impl::call_hook(const char* name, const double* argument) noexcept {
+  begin_crossing(0);
+  shared.cell.next = bound.capacity;
+  lua_getfield(L, kInstance, "settings");
+  lua_getfield(L, -1, name);
+  lua_remove(L, -2);
+  if (lua_isnil(L, -1)) {
+    lua_pop(L, 1);
+    return;
+  }
+  if (argument != nullptr) lua_pushnumber(L, *argument);
+  if (lua_pcall(L, argument != nullptr ? 1 : 0, 0, 0) != 0) report_error();
+}
+
+// Takes the error off the stack.
+void State::Impl::report_error() noexcept {
+  ++stats.errors;
+  std::uint64_t suppressed = 0;
+  if (!dry && error_limit.pass(suppressed)) {
+    const char* text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : nullptr;
+    std::string message = text != nullptr ? text : std::string("an error that is a ") + luaL_typename(L, -1);
+    if (suppressed != 0) message += " (and " + std::to_string(suppressed) + " more errors)";
+    append(ENGINE_MESSAGE_ERROR, -1, message);
+  }
+  lua_pop(L, 1);
+}
+
+// One message with text, behind a level if there is one; zero padded. False, uncounted, if there is no room.
+bool State::Impl::append(std::uint8_t kind, int level, std::string_view text) noexcept {
+  constexpr std::size_t kLongest_bytes = 1024;
+  text = text.substr(0, kLongest_bytes);
+  const std::size_t body_bytes = text.size() + (level >= 0 ? 1 : 0);
+  const auto length = static_cast<std::uint32_t>((sizeof(engine_message) + body_bytes + 7) / 8 * 8);
+  if (outbox->limit - outbox->used < length) return false;
+  std::uint8_t* to = outbox->data + outbox->used;
+  std::memset(to, 0, length);
+  const engine_packet& packet = bound.packets[shared.cell.next];
+  const engine_message head{length, kind, bound.plugin_index, 0, packet.time, packet._place};
+  std::memcpy(to, &head, sizeof head);
+  to += sizeof head;
+  if (level >= 0) *to++ = static_cast<std::uint8_t>(level);
+  std::memcpy(to, text.data(), text.size());
+  outbox->used += length;
+  return true;
+}
+
+void State::Impl::log(int level, std::string_view text) noexcept {
+  std::uint64_t suppressed = 0;
+  if (dry || !log_limit.pass(suppressed)) return;
+  std::string message(text);
+  // The collector takes zeros for padding.
+  std::replace(message.begin(), message.end(), '\0', ' ');
+  if (suppressed != 0) message += " (and " + std::to_string(suppressed) + " more messages)";
+  if (loading) {
+    pending_logs.emplace_back(level, std::move(message));
+  } else {
+    append(ENGINE_MESSAGE_LOG, level, message);
+  }
+}
+
+void State::Impl::flush_pending() noexcept {
+  for (const auto& [level, text] : pending_logs) append(ENGINE_MESSAGE_LOG, level, text);
+  pending_logs.clear();
+}
+
+State::State(const PluginSpec& spec, const Binding& binding) : impl_(std::make_unique<Impl>(spec, binding)) {}
+State::~State() = default;
+
+void State::run(std::uint32_t count) noexcept {
+  Impl& s = *impl_;
+  if (!s.pending_logs.empty()) s.flush_pending();
+  s.stats.packets += count;
+  if (count == 0 || !s.has_packet_hook) return;
+  s.begin_crossing(count);
+  if (!s.by_batch) return s.offer(kRun, 0, count - 1, false);
+  if (!s.index_is_identity) {
+    for (std::uint32_t i = 0; i < s.bound.capacity; ++i) s.shared.index[i] = static_cast<std::uint16_t>(i);
+    s.index_is_identity = true;
+  }
+  s.offer_batch();
+}
+
+void State::run(std::span<const std::uint16_t> index) noexcept {
+  Impl& s = *impl_;
+  if (!s.pending_logs.empty()) s.flush_pending();
+  s.stats.packets += index.size();
+  if (index.empty() || !s.has_packet_hook) return;
+  // Copied, 512 bytes at most: its address is a constant of the compiled loop.
+  std::memcpy(s.shared.index, index.data(), index.size_bytes());
+  s.index_is_identity = false;
+  s.begin_crossing(static_cast<std::uint32_t>(index.size()));
+  if (s.by_batch) return s.offer_batch();
+  s.offer(kRunIndex, 0, static_cast<std::uint32_t>(index.size()) - 1, true);
+}
+
+void State::tick(double now_ns) noexcept {
+  if (!impl_->pending_logs.empty()) impl_->flush_pending();
+  impl_->call_hook("on_tick", &now_ns);
+}
+
+void State::stop() noexcept {
+  if (!impl_->pending_logs.empty()) impl_->flush_pending();
+  impl_->call_hook("on_stop", nullptr);
+}
+
+// The automatic collector is off, so that no packet pays for it: a step here and there between batches, until a cycle
+// is done. LUA_GCSTEP switches the automatic one on again (lj_api.c), hence the stop behind it.
+void State::collect_garbage_step() noexcept {
+  Impl& s = *impl_;
+  const std::size_t used = s.allocator.used_bytes();
+  if (used < s.collect_above_bytes) return;
+  const bool near_cap = used > s.spec.memory_bytes / 4 * 3;
+  if (near_cap) {
+    lua_gc(s.L, LUA_GCCOLLECT, 0);
+  } else if (lua_gc(s.L, LUA_GCSTEP, 0) == 0) {
+    lua_gc(s.L, LUA_GCSTOP, 0);
+    return;
+  }
+  lua_gc(s.L, LUA_GCSTOP, 0);
+  const std::size_t left = s.allocator.used_bytes();
+  s.collect_above_bytes = left + std::max(left / 2, kCollectAfter_bytes);
+}
+
+void State::set_frames(const std::uint8_t* frames) noexcept { impl_->shared.cell.frames = frames; }
+
+void State::set_epoch(std::uint64_t epoch_ns) noexcept {
+  Impl& s = *impl_;
+  s.shared.epoch_ns = epoch_ns;
+  lua_getfield(s.L, kCore, "set_epoch");
+  lua_pushvalue(s.L, kInstance);
+  if (lua_pcall(s.L, 1, 0, 0) != 0) s.report_error();
+}
+
+const std::string& State::name() const noexcept { return impl_->spec.name; }
+const std::string& State::filter() const noexcept { return impl_->instance.filter; }
+std::uint64_t State::interval_ns() const noexcept { return impl_->instance.interval_ns; }
+const std::vector<RecordSchema>& State::schemas() const noexcept { return impl_->instance.schemas; }
+std::vector<Structure*>& State::structures() noexcept { return impl_->instance.structures; }
+
+Statistics State::statistics() const noexcept {
+  Statistics result = impl_->stats;
+  result.memory_bytes = impl_->allocator.used_bytes();
+  result.peak_memory_bytes = impl_->allocator.peak_bytes();
+  return result;
+}
+
+}  // namespace plugins
