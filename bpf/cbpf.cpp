@@ -2,11 +2,10 @@
 // No helper is called before the final tail call, so nothing needs saving. M[i] lies at r10 - 4 * (i + 1).
 #include "bpf/cbpf.h"
 
-#include <algorithm>
-#include <climits>
 #include <cstddef>
 #include <string>
 
+#include "bpf/ebpf_writer.h"
 #include "engine/base/error.h"
 
 namespace bpf {
@@ -26,89 +25,58 @@ enum Register : std::uint8_t {
 // The verifier follows packet pointers up to this offset (kernel/bpf/verifier.c: MAX_PACKET_OFF); no frame is longer.
 constexpr std::uint32_t max_packet_offset = 0xffff;
 
+// Labels: one for each classic instruction, then the two ways out.
 class Translator {
  public:
-  Translator(std::span<const sock_filter> code, std::string_view text, int slots_fd)
-      : code_(code), text_(text), slots_fd_(slots_fd) {}
+  Translator(std::span<const sock_filter> code, std::string_view text)
+      : code_(code), text_(text), match_(code.size()), no_match_(code.size() + 1), out_(code.size() + 2) {}
 
-  std::vector<bpf_insn> run(int match_slot, int no_match_slot) {
+  std::vector<bpf_insn> run(int slots_fd, int match_slot, int no_match_slot) {
     prologue();
     // The verifier refuses code that cannot be reached. Jumps go forward, so one pass finds what can.
     reachable_.assign(code_.size(), false);
     reach(0);
     for (at_ = 0; at_ < code_.size(); ++at_) {
-      starts_.push_back(out_.size());
+      out_.place(at_);
       if (reachable_[at_]) translate(code_[at_]);
     }
-    const std::size_t match = leave(Target::match, match_slot);
-    const std::size_t no_match = leave(Target::no_match, no_match_slot);
-    for (const Fixup& fixup : fixups_)
-      resolve(fixup, fixup.target == Target::match      ? match
-                     : fixup.target == Target::no_match ? no_match
-                                                        : starts_[fixup.instruction]);
-    return std::move(out_);
+    leave(match_, slots_fd, match_slot);
+    leave(no_match_, slots_fd, no_match_slot);
+    if (!out_.resolve()) refuse("is too long: a jump spans more than 32,767 instructions");
+    return out_.take();
   }
 
  private:
-  enum class Target { instruction, match, no_match };
-  struct Fixup {
-    std::size_t at;
-    Target target;
-    std::size_t instruction;
-  };
-
   [[noreturn]] void refuse(const std::string& why) const {
     throw engine::SetupError(engine::ExitCode::bad_usage, "filter \"" + std::string(text_) + "\"", why,
                              "leave that part of the filter to the analyzer, or to tcpdump");
   }
 
-  void emit(std::uint8_t code, std::uint8_t dst = 0, std::uint8_t src = 0, std::int32_t imm = 0, std::int16_t off = 0) {
-    bpf_insn insn = {};
-    insn.code = code;
-    insn.dst_reg = dst & 0xf;
-    insn.src_reg = src & 0xf;
-    insn.off = off;
-    insn.imm = imm;
-    out_.push_back(insn);
-  }
-  void move(std::uint8_t dst, std::uint8_t src) { emit(BPF_ALU64 | BPF_MOV | BPF_X, dst, src); }
-  void move32(std::uint8_t dst, std::uint8_t src) { emit(BPF_ALU | BPF_MOV | BPF_X, dst, src); }
-  void set32(std::uint8_t dst, std::uint32_t value) {
-    emit(BPF_ALU | BPF_MOV | BPF_K, dst, 0, static_cast<std::int32_t>(value));
-  }
-  void jump(std::uint8_t code, std::uint8_t dst, std::uint8_t src, std::int32_t imm, Target target,
-            std::size_t instruction = 0) {
-    fixups_.push_back({out_.size(), target, instruction});
-    emit(code, dst, src, imm);
-  }
-  void jump_always(Target target, std::size_t instruction = 0) { jump(BPF_JMP | BPF_JA, 0, 0, 0, target, instruction); }
-
   void prologue() {
-    move(CTX, BPF_REG_1);
-    emit(BPF_LDX | BPF_MEM | BPF_W, DATA, CTX, 0, offsetof(xdp_md, data));
-    emit(BPF_LDX | BPF_MEM | BPF_W, END, CTX, 0, offsetof(xdp_md, data_end));
-    set32(A, 0);
-    set32(X, 0);
+    out_.move(CTX, BPF_REG_1);
+    out_.emit(BPF_LDX | BPF_MEM | BPF_W, DATA, CTX, 0, offsetof(xdp_md, data));
+    out_.emit(BPF_LDX | BPF_MEM | BPF_W, END, CTX, 0, offsetof(xdp_md, data_end));
+    out_.set32(A, 0);
+    out_.set32(X, 0);
     std::uint32_t used = 0;  // the verifier refuses reads of stack that was never written
     for (const sock_filter& insn : code_) {
       const bool loads = BPF_CLASS(insn.code) <= BPF_LDX && BPF_MODE(insn.code) == BPF_MEM;
       if (loads && insn.k < BPF_MEMWORDS) used |= 1U << insn.k;
     }
     for (std::uint32_t k = 0; k < BPF_MEMWORDS; ++k)
-      if (used & (1U << k)) emit(BPF_ST | BPF_MEM | BPF_W, FRAME, 0, 0, memory(k));
+      if (used & (1U << k)) out_.emit(BPF_ST | BPF_MEM | BPF_W, FRAME, 0, 0, memory(k));
   }
 
-  std::size_t leave(Target target, int slot) {
-    const std::size_t start = out_.size();
-    if (std::none_of(fixups_.begin(), fixups_.end(), [=](const Fixup& f) { return f.target == target; })) return start;
-    move(BPF_REG_1, CTX);
-    emit(BPF_LD | BPF_IMM | BPF_DW, BPF_REG_2, BPF_PSEUDO_MAP_FD, slots_fd_);
-    emit(0);
-    emit(BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_3, 0, slot);
-    emit(BPF_JMP | BPF_CALL, 0, 0, BPF_FUNC_tail_call);
-    emit(BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_0, 0, XDP_PASS);
-    emit(BPF_JMP | BPF_EXIT);
-    return start;
+  void leave(EbpfWriter::Label label, int slots_fd, int slot) {
+    if (!out_.used(label)) return;
+    out_.place(label);
+    out_.move(BPF_REG_1, CTX);
+    out_.emit(BPF_LD | BPF_IMM | BPF_DW, BPF_REG_2, BPF_PSEUDO_MAP_FD, slots_fd);
+    out_.emit(0);
+    out_.emit(BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_3, 0, slot);
+    out_.emit(BPF_JMP | BPF_CALL, 0, 0, BPF_FUNC_tail_call);
+    out_.emit(BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_0, 0, XDP_PASS);
+    out_.emit(BPF_JMP | BPF_EXIT);
   }
 
   void reach(std::size_t instruction) {
@@ -128,7 +96,7 @@ class Translator {
   }
 
   void translate(const sock_filter& insn) {
-    if (never_matches(insn)) return jump_always(Target::no_match);
+    if (never_matches(insn)) return out_.jump_always(no_match_);
     if (BPF_CLASS(insn.code) == BPF_JMP) return branch(insn);
     if (BPF_CLASS(insn.code) == BPF_RET) return finish(insn);
     reach(at_ + 1);
@@ -138,13 +106,13 @@ class Translator {
       case BPF_LDX:
         return load_x(insn);
       case BPF_ST:
-        return emit(BPF_STX | BPF_MEM | BPF_W, FRAME, A, 0, memory(insn.k));
+        return out_.emit(BPF_STX | BPF_MEM | BPF_W, FRAME, A, 0, memory(insn.k));
       case BPF_STX:
-        return emit(BPF_STX | BPF_MEM | BPF_W, FRAME, X, 0, memory(insn.k));
+        return out_.emit(BPF_STX | BPF_MEM | BPF_W, FRAME, X, 0, memory(insn.k));
       case BPF_ALU:
         return arithmetic(insn);
       default:
-        return BPF_MISCOP(insn.code) == BPF_TAX ? move32(X, A) : move32(A, X);
+        return BPF_MISCOP(insn.code) == BPF_TAX ? out_.move32(X, A) : out_.move32(A, X);
     }
   }
 
@@ -154,19 +122,19 @@ class Translator {
   }
 
   void length(std::uint8_t dst) {
-    move(dst, END);
-    emit(BPF_ALU64 | BPF_SUB | BPF_X, dst, DATA);
+    out_.move(dst, END);
+    out_.emit(BPF_ALU64 | BPF_SUB | BPF_X, dst, DATA);
   }
 
   void load_a(const sock_filter& insn) {
     const std::uint8_t size = BPF_SIZE(insn.code);
     switch (BPF_MODE(insn.code)) {
       case BPF_IMM:
-        return set32(A, insn.k);
+        return out_.set32(A, insn.k);
       case BPF_LEN:
         return length(A);
       case BPF_MEM:
-        return emit(BPF_LDX | BPF_MEM | BPF_W, A, FRAME, 0, memory(insn.k));
+        return out_.emit(BPF_LDX | BPF_MEM | BPF_W, A, FRAME, 0, memory(insn.k));
       case BPF_ABS:
         return load_absolute(A, size, insn.k);
       case BPF_IND:
@@ -179,15 +147,15 @@ class Translator {
   void load_x(const sock_filter& insn) {
     switch (BPF_MODE(insn.code)) {
       case BPF_IMM:
-        return set32(X, insn.k);
+        return out_.set32(X, insn.k);
       case BPF_LEN:
         return length(X);
       case BPF_MEM:
-        return emit(BPF_LDX | BPF_MEM | BPF_W, X, FRAME, 0, memory(insn.k));
+        return out_.emit(BPF_LDX | BPF_MEM | BPF_W, X, FRAME, 0, memory(insn.k));
       case BPF_MSH:  // X = 4 * low nibble: the length of an IPv4 header
         load_absolute(X, BPF_B, insn.k);
-        emit(BPF_ALU | BPF_AND | BPF_K, X, 0, 0xf);
-        return emit(BPF_ALU | BPF_LSH | BPF_K, X, 0, 2);
+        out_.emit(BPF_ALU | BPF_AND | BPF_K, X, 0, 0xf);
+        return out_.emit(BPF_ALU | BPF_LSH | BPF_K, X, 0, 2);
       default:
         refuse("has a load that is not known (code " + std::to_string(insn.code) + ")");
     }
@@ -202,50 +170,50 @@ class Translator {
 
   void load_absolute(std::uint8_t dst, std::uint8_t size, std::uint32_t k) {
     refuse_ancillary(k);
-    move(T, DATA);
-    emit(BPF_ALU64 | BPF_ADD | BPF_K, T, 0, static_cast<std::int32_t>(k));
+    out_.move(T, DATA);
+    out_.add(T, static_cast<std::int32_t>(k));
     checked_load(dst, size);
   }
 
   // The sum of X and k must not wrap: libpcap compares X and k with the length one by one.
   void load_indirect(std::uint8_t size, std::uint32_t k) {
     refuse_ancillary(k);
-    move32(P, X);
-    emit(BPF_ALU64 | BPF_ADD | BPF_K, P, 0, static_cast<std::int32_t>(k));
-    jump(BPF_JMP | BPF_JGT | BPF_K, P, 0, max_packet_offset - 4, Target::no_match);
-    move(T, DATA);
-    emit(BPF_ALU64 | BPF_ADD | BPF_X, T, P);
+    out_.move32(P, X);
+    out_.add(P, static_cast<std::int32_t>(k));
+    out_.jump(BPF_JMP | BPF_JGT | BPF_K, P, 0, max_packet_offset - 4, no_match_);
+    out_.move(T, DATA);
+    out_.emit(BPF_ALU64 | BPF_ADD | BPF_X, T, P);
     checked_load(A, size);
   }
 
   // From T, after the comparison with the frame's end that the verifier wants to see.
   void checked_load(std::uint8_t dst, std::uint8_t size) {
-    move(P, T);
-    emit(BPF_ALU64 | BPF_ADD | BPF_K, P, 0, bytes_of(size));
-    jump(BPF_JMP | BPF_JGT | BPF_X, P, END, 0, Target::no_match);
-    emit(static_cast<std::uint8_t>(BPF_LDX | BPF_MEM | size), dst, T);
-    if (size != BPF_B) emit(BPF_ALU | BPF_END | BPF_TO_BE, dst, 0, bytes_of(size) * 8);
+    out_.move(P, T);
+    out_.add(P, bytes_of(size));
+    out_.jump(BPF_JMP | BPF_JGT | BPF_X, P, END, 0, no_match_);
+    out_.emit(static_cast<std::uint8_t>(BPF_LDX | BPF_MEM | size), dst, T);
+    if (size != BPF_B) out_.emit(BPF_ALU | BPF_END | BPF_TO_BE, dst, 0, bytes_of(size) * 8);
   }
 
   void arithmetic(const sock_filter& insn) {
     const std::uint8_t op = BPF_OP(insn.code);
     const bool by_x = BPF_SRC(insn.code) == BPF_X;
     const bool shift = op == BPF_LSH || op == BPF_RSH;
-    if (op == BPF_NEG) return emit(BPF_ALU | BPF_NEG, A);
+    if (op == BPF_NEG) return out_.emit(BPF_ALU | BPF_NEG, A);
     if ((op == BPF_DIV || op == BPF_MOD) && by_x)  // eBPF's own division by zero goes on with 0
-      jump(BPF_JMP32 | BPF_JEQ | BPF_K, X, 0, 0, Target::no_match);
+      out_.jump(BPF_JMP32 | BPF_JEQ | BPF_K, X, 0, 0, no_match_);
     if (shift && by_x) return shift_by_x(op);
-    if (shift && insn.k > 31) return set32(A, 0);
-    emit(static_cast<std::uint8_t>(BPF_ALU | op | BPF_SRC(insn.code)), A, X * by_x,
-         by_x ? 0 : static_cast<std::int32_t>(insn.k));
+    if (shift && insn.k > 31) return out_.set32(A, 0);
+    out_.emit(static_cast<std::uint8_t>(BPF_ALU | op | BPF_SRC(insn.code)), A, X * by_x,
+              by_x ? 0 : static_cast<std::int32_t>(insn.k));
   }
 
   // eBPF takes the count modulo 32, libpcap has 0 for more.
   void shift_by_x(std::uint8_t op) {
-    emit(BPF_JMP32 | BPF_JGT | BPF_K, X, 0, 31, 2);
-    emit(static_cast<std::uint8_t>(BPF_ALU | op | BPF_X), A, X);
-    emit(BPF_JMP | BPF_JA, 0, 0, 0, 1);
-    set32(A, 0);
+    out_.emit(BPF_JMP32 | BPF_JGT | BPF_K, X, 0, 31, 2);
+    out_.emit(static_cast<std::uint8_t>(BPF_ALU | op | BPF_X), A, X);
+    out_.emit(BPF_JMP | BPF_JA, 0, 0, 0, 1);
+    out_.set32(A, 0);
   }
 
   void branch(const sock_filter& insn) {
@@ -253,7 +221,7 @@ class Translator {
     if (op == BPF_JA) {
       if (static_cast<std::int32_t>(insn.k) < 0) refuse("has a loop, as `protochain` makes");
       reach(at_ + 1 + insn.k);
-      return jump_always(Target::instruction, at_ + 1 + insn.k);
+      return out_.jump_always(at_ + 1 + insn.k);
     }
     const std::size_t if_true = at_ + 1 + insn.jt;
     const std::size_t if_false = at_ + 1 + insn.jf;
@@ -264,41 +232,34 @@ class Translator {
     const std::int32_t imm = source == BPF_X ? 0 : static_cast<std::int32_t>(insn.k);
     if (insn.jt == 0 && op != BPF_JSET) {  // one instruction less: fall through when true
       const std::uint8_t inverse = op == BPF_JEQ ? BPF_JNE : op == BPF_JGT ? BPF_JLE : BPF_JLT;
-      return jump(static_cast<std::uint8_t>(BPF_JMP32 | inverse | source), A, src, imm, Target::instruction, if_false);
+      return out_.jump(static_cast<std::uint8_t>(BPF_JMP32 | inverse | source), A, src, imm, if_false);
     }
-    jump(static_cast<std::uint8_t>(BPF_JMP32 | op | source), A, src, imm, Target::instruction, if_true);
-    if (insn.jf != 0) jump_always(Target::instruction, if_false);
+    out_.jump(static_cast<std::uint8_t>(BPF_JMP32 | op | source), A, src, imm, if_true);
+    if (insn.jf != 0) out_.jump_always(if_false);
   }
 
   void finish(const sock_filter& insn) {
     if (BPF_RVAL(insn.code) == BPF_A) {
-      jump(BPF_JMP32 | BPF_JEQ | BPF_K, A, 0, 0, Target::no_match);
-      return jump_always(Target::match);
+      out_.jump(BPF_JMP32 | BPF_JEQ | BPF_K, A, 0, 0, no_match_);
+      return out_.jump_always(match_);
     }
-    jump_always(insn.k == 0 ? Target::no_match : Target::match);
-  }
-
-  void resolve(const Fixup& fixup, std::size_t to) {
-    const std::ptrdiff_t off = static_cast<std::ptrdiff_t>(to) - static_cast<std::ptrdiff_t>(fixup.at) - 1;
-    if (off > SHRT_MAX) refuse("is too long: a jump spans more than 32,767 instructions");
-    out_[fixup.at].off = static_cast<std::int16_t>(off);
+    out_.jump_always(insn.k == 0 ? no_match_ : match_);
   }
 
   std::span<const sock_filter> code_;
   std::string_view text_;
-  int slots_fd_;
+  EbpfWriter::Label match_;
+  EbpfWriter::Label no_match_;
+  EbpfWriter out_;
   std::size_t at_ = 0;
   std::vector<bool> reachable_;
-  std::vector<std::size_t> starts_;  // where each classic instruction begins
-  std::vector<Fixup> fixups_;
-  std::vector<bpf_insn> out_;
 };
 
 }  // namespace
 
 std::vector<bpf_insn> translate_filter(std::span<const sock_filter> code, std::string_view text, int slots_fd,
                                        int match_slot, int no_match_slot) {
-  return Translator(code, text, slots_fd).run(match_slot, no_match_slot);
+  return Translator(code, text).run(slots_fd, match_slot, no_match_slot);
 }
 
 }  // namespace bpf

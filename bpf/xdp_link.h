@@ -27,7 +27,7 @@ class XdpLink {
  public:
   XdpLink() noexcept = default;
 
-  // Throws SetupError: not_permitted without CAP_NET_ADMIN; machine_cannot for a foreign program (its id is named) and
+  // Throws SetupError: not_permitted (names the capability); machine_cannot for a foreign program (its id is named) and
   // for a mode the driver does not have.
   static XdpLink attach(int program_fd, unsigned ifindex, const std::string& ifname, AttachRequest request,
                         Foreign foreign);

@@ -75,6 +75,82 @@ TEST(Attach, FallsBackToGenericAndKeepsTheReason) {
   EXPECT_EQ(shown_mode("macvlan_a"), "generic");
 }
 
+TEST(Attach, FallsBackWhereFramesAreTooLongOrQueuesTooFewForNative) {
+  NEEDS_ROOT();
+  const Namespace space;
+  make_veth(1);
+  auto root = bpf::RootProgram::load({});
+  shell("ip link set veth_b mtu 9000 && ip link set veth_a mtu 9000");
+  EXPECT_EQ(attach_error(root, "veth_a", AttachRequest::automatic), "");
+  EXPECT_EQ(root.attach_mode(), AttachMode::generic);
+  EXPECT_NE(root.fallback_reason().find("MTU"), std::string::npos) << root.fallback_reason();
+
+  shell("ip link add few numrxqueues 1 numtxqueues 1 type veth peer name many numrxqueues 4 numtxqueues 4");
+  shell("ip link set few up && ip link set many up");
+  EXPECT_EQ(attach_error(root, "few", AttachRequest::automatic), "");
+  EXPECT_EQ(root.attach_mode(), AttachMode::generic);
+  EXPECT_NE(root.fallback_reason().find("fewer receive queues"), std::string::npos) << root.fallback_reason();
+  EXPECT_EQ(shown_mode("veth_a"), "none") << "attaching elsewhere leaves the first interface";
+}
+
+TEST(Attach, SaysWhichCapabilityTakesAForeignProgramByLinkAway) {
+  NEEDS_ROOT();
+  const Namespace space;
+  make_veth(1);
+  auto root = bpf::RootProgram::load({});
+  auto other = bpf::RootProgram::load({});
+  ASSERT_EQ(attach_error(other, "veth_a", AttachRequest::automatic), "");
+  EXPECT_EXIT(
+      {
+        const bool dropped = drop_capabilities({CAP_SYS_ADMIN});
+        const std::string error = attach_error(root, "veth_a", AttachRequest::automatic, Foreign::replace);
+        const std::string expected = "3: remove program " + std::to_string(other.program_id()) +
+                                     " from veth_a: it is held by a bpf_link, which takes CAP_SYS_ADMIN to open";
+        std::exit(dropped && error.find(expected) == 0 ? 0 : 1);
+      },
+      testing::ExitedWithCode(0), "");
+  EXPECT_EQ(bpf::attached_program(index_of("veth_a"), "veth_a"), other.program_id());
+}
+
+TEST(Attach, ReplacesAForeignProgramByNetlinkWithoutSysAdmin) {
+  NEEDS_ROOT();
+  const Namespace space;
+  make_veth(1);
+  auto root = bpf::RootProgram::load({});
+  const engine::UniqueFd other = foreign_program();
+  ASSERT_EQ(bpf_xdp_attach(static_cast<int>(index_of("veth_a")), other.get(), XDP_FLAGS_SKB_MODE, nullptr), 0);
+  EXPECT_EXIT(
+      {
+        const bool dropped = drop_capabilities({CAP_SYS_ADMIN});
+        const std::string error = attach_error(root, "veth_a", AttachRequest::automatic, Foreign::replace);
+        std::exit(dropped && error.empty() && root.attach_mode() == AttachMode::native ? 0 : 1);
+      },
+      testing::ExitedWithCode(0), "");
+}
+
+TEST(Attach, SwapsFilterSocketsAndDetachesWithoutCapabilitiesAsFarAsTheKernelAllows) {
+  NEEDS_ROOT();
+  const Namespace space;
+  make_veth(1);
+  bpf::RootConfig config;
+  config.filter = "udp";
+  auto root = bpf::RootProgram::load(config);
+  ASSERT_EQ(attach_error(root, "veth_a", AttachRequest::automatic), "");
+  const engine::UniqueFd socket = unbound_socket();
+  EXPECT_EXIT(
+      {
+        const bool dropped = drop_capabilities({CAP_NET_ADMIN, CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN, CAP_NET_RAW});
+        root.set_socket(0, socket.get());
+        root.clear_socket(0);
+        const bool counted = sum_of_verdicts(root.counters(0)) == root.counters(0).xdp_seen;
+        root.detach();
+        const std::string error = error_of([&] { root.set_filter("tcp"); });
+        std::exit(dropped && counted && error.find("3: load the filter") == 0 ? 0 : 1);
+      },
+      testing::ExitedWithCode(0), "");
+  EXPECT_EQ(shown_mode("veth_a"), "none") << "detached through the link, though its descriptor is still open here";
+}
+
 TEST(Attach, DoesNotFallBackWhenNativeWasForced) {
   NEEDS_ROOT();
   const Namespace space;

@@ -1,5 +1,8 @@
 // The root program, one frame at a time: frame in, verdict and counter out (BPF_PROG_TEST_RUN, queue 0).
-#include <linux/bpf.h>
+#include <bpf/bpf.h>
+
+#include <array>
+#include <type_traits>
 
 #include "bpf/root_program.h"
 #include "tests/bpf/frames.h"
@@ -7,6 +10,9 @@
 namespace {
 
 using namespace bpf_test;
+
+static_assert(!std::is_copy_constructible_v<bpf::RootProgram> &&
+              std::is_nothrow_move_constructible_v<bpf::RootProgram>);
 
 bpf::RootConfig blocking(std::initializer_list<const char*> entries) {
   bpf::RootConfig config;
@@ -129,7 +135,52 @@ TEST(Root, CountsAMatchWithoutASocketAsNoSocket) {
   EXPECT_EQ(root.counters(0).passed, 0U);
 }
 
-TEST(Root, TakesNothingWhenItsQueueIsBeyondTheMaps) {
+// The program's own map of a type, found by the kernel's ids.
+engine::UniqueFd map_of(const bpf::RootProgram& root, std::uint32_t type) {
+  std::array<std::uint32_t, 16> ids = {};
+  bpf_prog_info info = {};
+  info.nr_map_ids = ids.size();
+  info.map_ids = reinterpret_cast<std::uintptr_t>(ids.data());
+  std::uint32_t size = sizeof info;
+  EXPECT_EQ(bpf_obj_get_info_by_fd(root.program_fd(), &info, &size), 0);
+  for (std::uint32_t i = 0; i < info.nr_map_ids; ++i) {
+    engine::UniqueFd fd(bpf_map_get_fd_by_id(ids[i]));
+    bpf_map_info map = {};
+    size = sizeof map;
+    EXPECT_EQ(bpf_obj_get_info_by_fd(fd.get(), &map, &size), 0);
+    if (map.type == type) return fd;
+  }
+  return {};
+}
+
+TEST(Root, PassesAllFramesWhenTheFilterIsMissing) {
+  NEEDS_ROOT();
+  auto root = bpf::RootProgram::load(filtering("udp"));
+  const engine::UniqueFd socket = unbound_socket();
+  root.set_socket(0, socket.get());
+  const engine::UniqueFd slots = map_of(root, BPF_MAP_TYPE_PROG_ARRAY);
+  const std::uint32_t slot = ROOT_SLOT_FILTER;
+  ASSERT_EQ(bpf_map_delete_elem(slots.get(), &slot), 0);
+  EXPECT_EQ(run_udp(root, "10.0.0.1"), static_cast<std::uint32_t>(XDP_PASS));
+  EXPECT_EQ(root.counters(0).passed, 1U);
+  root.set_filter("udp");
+  EXPECT_EQ(run_udp(root, "10.0.0.1"), static_cast<std::uint32_t>(XDP_REDIRECT));
+  EXPECT_EQ(root.counters(0).xdp_seen, 2U);
+}
+
+TEST(Root, CreatesNoMapForAStageThatIsNotConfigured) {
+  NEEDS_ROOT();
+  const auto bare = bpf::RootProgram::load({});
+  for (const auto type : {BPF_MAP_TYPE_PROG_ARRAY, BPF_MAP_TYPE_HASH, BPF_MAP_TYPE_LPM_TRIE})
+    EXPECT_FALSE(map_of(bare, type).valid()) << type;
+  bpf::RootConfig config = blocking({"10.0.0.1", "10.0.0.0/8"});
+  config.filter = "udp";
+  const auto full = bpf::RootProgram::load(config);
+  for (const auto type : {BPF_MAP_TYPE_PROG_ARRAY, BPF_MAP_TYPE_HASH, BPF_MAP_TYPE_LPM_TRIE})
+    EXPECT_TRUE(map_of(full, type).valid()) << type;
+}
+
+TEST(Root, HasNoCountersForAQueueBeyondItsMaps) {
   NEEDS_ROOT();
   const auto root = bpf::RootProgram::load({});
   EXPECT_NE(error_of([&] { root.counters(1); }).find("read the counters of queue 1"), std::string::npos);
@@ -138,16 +189,16 @@ TEST(Root, TakesNothingWhenItsQueueIsBeyondTheMaps) {
 
 TEST(Root, SaysWhichCapabilityIsMissing) {
   NEEDS_ROOT();
-  // In a child: capabilities are given up for good.
-  EXPECT_EXIT(
-      {
-        std::exit(drop_bpf_capabilities() && error_of([] { bpf::RootProgram::load({}); })
-                                                     .find("3: load the root program: Operation not permitted, missing "
-                                                           "CAP_BPF") == 0
-                      ? 0
-                      : 1);
-      },
-      testing::ExitedWithCode(0), "");
+  // Each in a child: capabilities are given up for good.
+  const auto refused = [](std::initializer_list<cap_value_t> dropped, const std::string& missing) {
+    if (!drop_capabilities(dropped)) return 2;
+    const std::string error = error_of([] { bpf::RootProgram::load({}); });
+    return error.find("3: load the root program: Operation not permitted, missing " + missing + ";") == 0 ? 0 : 1;
+  };
+  EXPECT_EXIT(std::exit(refused({CAP_BPF, CAP_SYS_ADMIN}, "CAP_BPF")), testing::ExitedWithCode(0), "");
+  EXPECT_EXIT(std::exit(refused({CAP_NET_ADMIN, CAP_SYS_ADMIN}, "CAP_NET_ADMIN")), testing::ExitedWithCode(0), "");
+  EXPECT_EXIT(std::exit(refused({CAP_NET_ADMIN, CAP_BPF, CAP_SYS_ADMIN}, "CAP_BPF, CAP_NET_ADMIN")),
+              testing::ExitedWithCode(0), "");
 }
 
 }  // namespace

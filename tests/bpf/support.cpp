@@ -49,11 +49,11 @@ bool may_load_programs() {
   return may;
 }
 
-bool drop_bpf_capabilities() {
+bool drop_capabilities(std::initializer_list<cap_value_t> values) {
   const cap_t caps = cap_get_proc();
-  const cap_value_t values[] = {CAP_BPF, CAP_SYS_ADMIN};
-  cap_set_flag(caps, CAP_EFFECTIVE, 2, values, CAP_CLEAR);
-  cap_set_flag(caps, CAP_PERMITTED, 2, values, CAP_CLEAR);
+  const int count = static_cast<int>(values.size());
+  cap_set_flag(caps, CAP_EFFECTIVE, count, values.begin(), CAP_CLEAR);
+  cap_set_flag(caps, CAP_PERMITTED, count, values.begin(), CAP_CLEAR);
   const bool done = cap_set_proc(caps) == 0;
   cap_free(caps);
   return done;

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <sys/capability.h>
 
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <span>
 #include <string>
 #include <vector>
@@ -18,8 +20,8 @@ using Frame = std::vector<std::uint8_t>;
 
 bool may_load_programs();  // CAP_BPF and CAP_NET_ADMIN
 
-// Gives up CAP_BPF and CAP_SYS_ADMIN for good; for death tests.
-bool drop_bpf_capabilities();
+// Gives up capabilities for good; for death tests.
+bool drop_capabilities(std::initializer_list<cap_value_t> values);
 
 // First line of each test that needs them.
 #define NEEDS_ROOT() \
