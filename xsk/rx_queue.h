@@ -117,10 +117,13 @@ inline RxBatch::~RxBatch() {
 // How many descriptors can be handed out before the first bad one.
 inline std::uint32_t RxQueue::leading_good(const Entries<xdp_desc>& seen) noexcept {
   std::uint32_t good = 0;
-  while (good < seen.size() && layout_.holds(FrameAddress(seen[good].addr), seen[good].len)) {
-    continuations_ += (seen[good].options & XDP_PKT_CONTD) != 0;
-    ++good;
+  std::uint32_t continued = 0;
+  for (; good < seen.size(); ++good) {
+    const xdp_desc& descriptor = seen[good];
+    if (!layout_.holds(FrameAddress(descriptor.addr), descriptor.len)) break;
+    continued += descriptor.options & XDP_PKT_CONTD;
   }
+  continuations_ += continued;
   return good;
 }
 
@@ -142,9 +145,12 @@ inline RxBatch RxQueue::receive(std::uint32_t max) noexcept {
 
 inline void RxQueue::recycle(const Entries<xdp_desc>& entries) noexcept {
   auto slots = fill_.reserve(entries.size());
-  for (std::uint32_t i = 0; i < entries.size(); ++i)
-    slots.push(layout_.base(FrameAddress(entries[i].addr)).offset_bytes());
-  assert(slots.written() == entries.size());
+  // By value: a store into the fill ring might change *this, for all the compiler knows.
+  const auto base_of = [entries, layout = layout_](std::uint32_t i) noexcept {
+    return layout.base(FrameAddress(entries[i].addr)).offset_bytes();
+  };
+  [[maybe_unused]] const std::uint32_t returned = slots.push_n(entries.size(), base_of);
+  assert(returned == entries.size());
   fill_.submit(std::move(slots));
   // Only now: the descriptors were read from the ring itself, and released slots are the kernel's to overwrite.
   rx_.release(entries.size());

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <random>
 
 #include "tests/xsk/fake_kernel.h"
@@ -49,6 +50,24 @@ TEST(ProducerRing, LendsNoMoreThanIsFreeAndRefusesFurtherPushes) {
   EXPECT_EQ(ring.reserve(1).room(), 0U);
   heap.store_consumer(3);
   EXPECT_EQ(ring.reserve(4).room(), 3U);
+}
+
+TEST(ProducerRing, PushesManyAtOnceAsFarAsThereIsRoomAndAcrossTheEndOfTheRing) {
+  HeapRing<std::uint64_t> heap(8);
+  heap.start_at(before_wrap + 13);
+  ProducerRing<std::uint64_t> ring(heap.memory());
+  const auto value = [](std::uint32_t i) { return std::uint64_t{100} + i; };
+  auto slots = ring.reserve(6);
+  slots.push(99);
+  EXPECT_EQ(slots.push_n(3, value), 3U);
+  EXPECT_EQ(slots.push_n(9, value), 2U);
+  EXPECT_EQ(slots.push_n(1, value), 0U);
+  EXPECT_EQ(ring.submit(std::move(slots)), 6U);
+  const std::array<std::uint64_t, 6> expected{99, 100, 101, 102, 100, 101};
+  for (std::uint32_t i = 0; i < 6; ++i) EXPECT_EQ(heap.at(before_wrap + 13 + i), expected[i]);
+  auto moved_to = ring.reserve(1);
+  auto last = std::move(moved_to);
+  EXPECT_EQ(moved_to.push_n(1, value), 0U);  // NOLINT(bugprone-use-after-move)
 }
 
 TEST(ProducerRing, AMovedFromSlotsHasNoRoom) {
