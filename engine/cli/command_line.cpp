@@ -7,10 +7,7 @@
 #include "engine/cli/config.h"
 #include "engine/cli/plugin_flag.h"
 #include "engine/cli/settings_table.h"
-
-#ifndef ENGINE_VERSION
-#define ENGINE_VERSION "0.1.0"
-#endif
+#include "engine/version.h"  // made by the build from the project's version
 
 namespace engine::cli {
 namespace {

@@ -7,8 +7,8 @@
 #include <iterator>
 
 #include "engine/base/error.h"
+#include "engine/cli/lua_blocks.h"
 #include "engine/cli/lua_sandbox.h"
-#include "engine/cli/options.h"
 
 extern "C" {
 #include <lauxlib.h>
@@ -19,98 +19,7 @@ namespace {
 
 constexpr int max_depth = 8;
 
-// Registry keys: the addresses count, not the contents.
-const char blocks_key = 0;
-
-// Everything below runs inside Lua, where an error is a longjmp: no C++ object with a destructor lives here.
-
-// blocks[#blocks + 1] = {kind, name, line, content}; the content is at `content_index`, 0 for none.
-int remember_block(lua_State* state, const char* kind, const char* name, int content_index) {
-  lua_Debug caller{};
-  if (lua_getstack(state, 1, &caller) == 1) lua_getinfo(state, "l", &caller);
-  lua_pushlightuserdata(state, const_cast<char*>(&blocks_key));
-  lua_rawget(state, LUA_REGISTRYINDEX);
-  lua_createtable(state, 4, 0);
-  lua_pushstring(state, kind);
-  lua_rawseti(state, -2, 1);
-  lua_pushstring(state, name);
-  lua_rawseti(state, -2, 2);
-  lua_pushinteger(state, caller.currentline);
-  lua_rawseti(state, -2, 3);
-  if (content_index != 0) {
-    lua_pushvalue(state, content_index);
-  } else {
-    lua_newtable(state);
-  }
-  lua_rawseti(state, -2, 4);
-  const int place = static_cast<int>(lua_objlen(state, -2)) + 1;
-  lua_rawseti(state, -2, place);
-  lua_pop(state, 1);
-  return place;
-}
-
-int plain_block(lua_State* state) {
-  const char* const kind = lua_tostring(state, lua_upvalueindex(1));
-  if (lua_type(state, 1) != LUA_TTABLE) return luaL_error(state, "%s: write %s { key = value, ... }", kind, kind);
-  remember_block(state, kind, "", 1);
-  return 0;
-}
-
-// The second half of `plugin "file" { … }`: fills the block that the first half remembered.
-int fill_block(lua_State* state) {
-  const char* const kind = lua_tostring(state, lua_upvalueindex(1));
-  if (lua_type(state, 1) != LUA_TTABLE) return luaL_error(state, "%s: what follows the name must be a table", kind);
-  lua_Debug caller{};
-  if (lua_getstack(state, 1, &caller) == 1) lua_getinfo(state, "l", &caller);
-  lua_pushlightuserdata(state, const_cast<char*>(&blocks_key));
-  lua_rawget(state, LUA_REGISTRYINDEX);
-  lua_rawgeti(state, -1, static_cast<int>(lua_tointeger(state, lua_upvalueindex(2))));
-  lua_pushinteger(state, caller.currentline);
-  lua_rawseti(state, -2, 3);
-  lua_pushvalue(state, 1);
-  lua_rawseti(state, -2, 4);
-  return 0;
-}
-
-int named_block(lua_State* state) {
-  const char* const kind = lua_tostring(state, lua_upvalueindex(1));
-  if (lua_type(state, 1) != LUA_TSTRING) return luaL_error(state, "%s: needs a name: %s \"...\" { ... }", kind, kind);
-  const int place = remember_block(state, kind, lua_tostring(state, 1), 0);
-  lua_pushstring(state, kind);
-  lua_pushinteger(state, place);
-  lua_pushcclosure(state, fill_block, 2);
-  return 1;
-}
-
-int later_block(lua_State* state) {
-  return luaL_error(state, "%s: is not available yet", lua_tostring(state, lua_upvalueindex(1)));
-}
-
-// Reading or setting a global that does not exist; the upvalue is the words that do exist, one a line.
-int unknown_global(lua_State* state) {
-  const char* const name = lua_type(state, 2) == LUA_TSTRING ? lua_tostring(state, 2) : "?";
-  const std::string_view word = name;
-  const char* words = lua_tostring(state, lua_upvalueindex(1));
-  const std::string_view setting = lua_toboolean(state, lua_upvalueindex(2)) ? "set" : "";
-  std::string_view candidates[16];
-  std::size_t n = 0;
-  for (std::string_view rest = words; !rest.empty() && n < 16;) {
-    const std::size_t end = rest.find('\n');
-    candidates[n++] = rest.substr(0, end);
-    rest.remove_prefix(std::min(end, rest.size() - 1) + 1);
-  }
-  const std::string_view near = closest(word, {candidates, n});
-  if (setting == "set") {
-    if (near == word) return luaL_error(state, "%s: is a block; write %s { ... } without '='", name, name);
-    return luaL_error(state, "%s: setting a global does nothing here; write local %s = ...", name, name);
-  }
-  if (near.empty()) return luaL_error(state, "%s: unknown block or name", name);
-  char suggestion[64] = {};
-  near.copy(suggestion, sizeof suggestion - 1);
-  return luaL_error(state, "%s: unknown block or name; did you mean %s?", name, suggestion);
-}
-
-// C++ again: reading values raises no Lua error once the memory cap is lifted, so C++ objects may live here.
+// Reading values raises no Lua error once the memory cap is lifted, so C++ objects may live here.
 class Reader {
  public:
   explicit Reader(lua_State* state) : state_(state) {}
@@ -174,43 +83,6 @@ class Reader {
   unsigned values_left_ = 100'000;
 };
 
-void push_environment(const LuaSandbox& sandbox, std::span<const LuaBlockKind> known,
-                      std::span<const std::string_view> later) {
-  lua_State* const state = sandbox.state();
-  sandbox.push_library();
-  std::string words;
-  for (const LuaBlockKind& block : known) {
-    lua_pushlstring(state, block.kind.data(), block.kind.size());
-    lua_pushvalue(state, -1);
-    lua_pushcclosure(state, block.named ? named_block : plain_block, 1);
-    lua_rawset(state, -3);
-    words.append(block.kind).append("\n");
-  }
-  for (const std::string_view kind : later) {
-    lua_pushlstring(state, kind.data(), kind.size());
-    lua_pushvalue(state, -1);
-    lua_pushcclosure(state, later_block, 1);
-    lua_rawset(state, -3);
-  }
-  // The environment proper is an empty proxy: reads fall through to the library, and each write is seen.
-  lua_newtable(state);
-  lua_newtable(state);
-  lua_pushlstring(state, words.data(), words.size());
-  lua_pushboolean(state, 1);
-  lua_pushcclosure(state, unknown_global, 2);
-  lua_setfield(state, -2, "__newindex");
-  lua_pushvalue(state, -3);
-  lua_setfield(state, -2, "__index");
-  lua_newtable(state);
-  lua_pushlstring(state, words.data(), words.size());
-  lua_pushboolean(state, 0);
-  lua_pushcclosure(state, unknown_global, 2);
-  lua_setfield(state, -2, "__index");
-  lua_setmetatable(state, -4);
-  lua_setmetatable(state, -2);
-  lua_remove(state, -2);
-}
-
 // LuaJIT's messages read "chunk:line: message", with a long chunk name cut short: so the chunk has a short one, and the
 // path takes its place here.
 constexpr std::string_view chunk_prefix = "config:";
@@ -234,20 +106,16 @@ LuaBlocks run_lua_blocks(const std::string& path, std::string source, std::span<
                          std::span<const std::string_view> later) {
   const LuaSandbox sandbox;
   lua_State* const state = sandbox.state();
-  lua_pushlightuserdata(state, const_cast<char*>(&blocks_key));
-  lua_newtable(state);
-  lua_rawset(state, LUA_REGISTRYINDEX);
   // LuaJIT does not verify bytecode, which could do anything: text only.
   if (source.starts_with('\x1b')) throw SetupError(ExitCode::bad_usage, path, "is bytecode", "give Lua text");
   if (luaL_loadbufferx(state, source.data(), source.size(), "=config", "t") != 0) refuse(state, path);
-  push_environment(sandbox, known, later);
+  push_block_environment(sandbox, known, later);
   lua_setfenv(state, -2);
   if (lua_pcall(state, 0, 0, 0) != 0) refuse(state, path);
   sandbox.lift_memory_cap();
 
   LuaBlocks result{path, std::move(source), {}};
-  lua_pushlightuserdata(state, const_cast<char*>(&blocks_key));
-  lua_rawget(state, LUA_REGISTRYINDEX);
+  push_blocks(state);
   const int list = lua_gettop(state);
   Reader reader(state);
   for (int i = 1; i <= static_cast<int>(lua_objlen(state, list)); ++i) {
