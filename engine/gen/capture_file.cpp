@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "engine/base/error.h"
+#include "engine/decode/decode.h"
 
 namespace engine::gen {
 namespace {
@@ -20,7 +21,9 @@ void append(Replay& replay, const pcap_pkthdr& header, const u_char* data, std::
     return;
   }
   const auto* bytes = reinterpret_cast<const std::byte*>(data);
-  replay.frames.push_back({replay.memory.size(), header.caplen});
+  engine_packet decoded;
+  decode_frame(data, header.caplen, decoded);
+  replay.frames.push_back({replay.memory.size(), header.caplen, decoded.hash});
   replay.memory.insert(replay.memory.end(), bytes, bytes + header.caplen);
   replay.longest_bytes = std::max<std::size_t>(replay.longest_bytes, header.caplen);
 }

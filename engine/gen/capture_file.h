@@ -19,6 +19,7 @@ struct Replay {
   struct Frame {
     std::size_t offset;
     std::uint32_t length;
+    std::uint32_t flow_hash;  // of the conversation, both directions alike; 0 where it is not IP
   };
   std::vector<Frame> frames;
   std::string damage;            // why the file ended early, in libpcap's words; empty if it did not

@@ -92,7 +92,7 @@ TxSender::TxSender(const xsk::Link& link, const std::vector<std::uint32_t>& queu
       traffic_(traffic),
       replay_(replay),
       replay_left_(replay == nullptr || loops == 0 ? UINT64_MAX : replay->frames.size() * loops),
-      flow_keeps_queue_(replay == nullptr && traffic.flows().flows() >= queues.size()) {
+      flow_keeps_queue_(replay != nullptr || traffic.flows().flows() >= queues.size()) {
   const std::uint32_t chunk = chunk_bytes(replay ? replay->longest_bytes : traffic.longest_bytes());
   xsk::raise_memlock_limit();
   for (std::uint32_t queue : queues) lanes_.push_back(std::make_unique<TxLane>(link, queue, chunk));
@@ -149,7 +149,7 @@ std::uint64_t TxSender::send_replay(std::uint64_t count) noexcept {
   count = std::min(count, replay_left_);
   for (std::uint64_t i = 0; i < count; ++i) {
     const Replay::Frame& frame = replay_->frames[replay_next_];
-    TxLane& lane = lane_of(0, handed_over_ + i);
+    TxLane& lane = lane_of(frame.flow_hash, handed_over_ + i);
     if (!make_room(lane)) return i;
     const std::span<const std::byte> bytes = replay_->bytes(frame);
     std::memcpy(lane.buffer().data(), bytes.data(), bytes.size());

@@ -1,8 +1,8 @@
 // AF_XDP transmission: one socket per queue, any traffic. Packets are dealt to queues here, so that each of the
 // peer's receive queues gets its share (on veth, queue q reaches the peer's queue q).
 //
-// With at least as many flows as queues, a flow stays on its queue, as it would behind a NIC that hashes; with fewer,
-// and for a replay, packets go round in runs of 32.
+// A flow stays on its queue, as it would behind a NIC that hashes: generated flows in turn, those of a replay by the
+// hash of the conversation. Only where there are fewer flows than queues, packets go round in runs of 32.
 #pragma once
 
 #include <array>
