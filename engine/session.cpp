@@ -7,9 +7,11 @@
 #include <charconv>
 #include <fstream>
 
+#include "engine/cli/plugin_flag.h"
 #include "engine/decode/decode.h"
 #include "engine/gen/traffic.h"
 #include "engine/report.h"
+#include "engine/results/json_lines.h"
 
 namespace engine {
 namespace {
@@ -31,6 +33,20 @@ plugins::Traffic WarmUpTraffic::view() const noexcept {
   return {packets_, reinterpret_cast<const std::uint8_t*>(memory_.data())};
 }
 
+std::vector<plugins::PluginSpec> plugin_specs(const cli::Settings& settings) {
+  std::vector<plugins::PluginSpec> specs;
+  for (const cli::PluginSetting& setting : settings.plugins) {
+    plugins::PluginSpec& spec = specs.emplace_back();
+    spec.name = setting.name;
+    spec.path = setting.path;
+    spec.code = setting.code;
+    for (const auto& [name, value] : setting.args) spec.args.emplace_back(name, cli::argument_text(value));
+    spec.memory_bytes = setting.memory_bytes;
+    spec.trusted = setting.trusted;
+  }
+  return specs;
+}
+
 void load_plugins(const cli::Settings& settings, const plugins::WorkerInfo& info, std::uint32_t worker,
                   const WarmUpTraffic& traffic, Analysis& analysis) {
   const std::vector<plugins::PluginSpec> specs = plugin_specs(settings);
@@ -43,6 +59,13 @@ void load_plugins(const cli::Settings& settings, const plugins::WorkerInfo& info
     analysis.add_plugin(specs[i], std::move(binding));
   }
   if (specs.empty()) analysis.add_summary(kSummaryInterval_ns);
+}
+
+std::vector<std::unique_ptr<Output>> open_outputs(const cli::Settings& settings, bool lossless) {
+  std::vector<std::unique_ptr<Output>> outputs;
+  auto sink = std::make_unique<Sink>(settings.output_path, lossless ? Sink::WhenFull::wait : Sink::WhenFull::drop);
+  outputs.push_back(std::make_unique<JsonLines>(std::move(sink)));
+  return outputs;
 }
 
 std::vector<CollectedPlugin> collected_plugins(const Analysis& analysis) {
