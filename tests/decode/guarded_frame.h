@@ -1,0 +1,59 @@
+// A frame whose last byte is the last one of a readable page: the byte behind it is a fault, not a silent read. The
+// page before is unreadable too.
+#pragma once
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <stdexcept>
+
+#include "engine/decode/decode.h"
+
+namespace test {
+
+class GuardedPages {
+ public:
+  explicit GuardedPages(std::size_t max_bytes) {
+    const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+    readable_ = (max_bytes + page - 1) / page * page;
+    mapped_ = readable_ + 2 * page;
+    void* memory = ::mmap(nullptr, mapped_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) throw std::runtime_error("mmap");
+    base_ = static_cast<std::uint8_t*>(memory);
+    if (::mprotect(base_ + page, readable_, PROT_READ | PROT_WRITE) != 0) throw std::runtime_error("mprotect");
+    end_ = base_ + page + readable_;
+  }
+  GuardedPages(const GuardedPages&) = delete;
+  GuardedPages& operator=(const GuardedPages&) = delete;
+  ~GuardedPages() { ::munmap(base_, mapped_); }
+
+  std::size_t capacity() const { return readable_; }
+
+  // The bytes, copied so that they end where the readable memory ends.
+  const std::uint8_t* place(std::span<const std::uint8_t> bytes) {
+    if (bytes.size() > readable_) throw std::runtime_error("frame too long for the guarded pages");
+    if (!bytes.empty()) std::memcpy(end_ - bytes.size(), bytes.data(), bytes.size());
+    return end_ - bytes.size();
+  }
+
+ private:
+  std::uint8_t* base_ = nullptr;
+  std::uint8_t* end_ = nullptr;
+  std::size_t readable_ = 0;
+  std::size_t mapped_ = 0;
+};
+
+// Decodes at the guard page into a packet that was full of something else before: a field that is not written shows.
+inline engine_packet decode_at_guard(std::span<const std::uint8_t> bytes,
+                                     engine::LinkType link = engine::LinkType::ethernet) {
+  static thread_local GuardedPages pages(1 << 18);
+  engine_packet packet;
+  std::memset(static_cast<void*>(&packet), 0xaa, sizeof packet);
+  engine::decode_link(link, pages.place(bytes), static_cast<std::uint32_t>(bytes.size()), packet);
+  return packet;
+}
+
+}  // namespace test
