@@ -6,6 +6,7 @@
 #include "bpf/cbpf.h"
 #include "bpf/filter.h"
 #include "bpf/kernel_error.h"
+#include "bpf/options.h"
 #include "bpf/root_abi.h"
 
 namespace bpf {
@@ -15,7 +16,8 @@ engine::UniqueFd load_filter(const std::string& text, int slots_fd) {
   const std::vector<bpf_insn> code = translate_filter(classic, text, slots_fd, ROOT_SLOT_DELIVER, ROOT_SLOT_PASS);
   // An update of the program array fails with EINVAL unless the type of attachment equals that of the program that
   // first used the array (kernel/bpf/core.c: __bpf_prog_map_compatible).
-  LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = BPF_XDP);
+  Options<bpf_prog_load_opts> options;
+  options.expected_attach_type = BPF_XDP;
   const int fd = bpf_prog_load(BPF_PROG_TYPE_XDP, "root_filter", "Dual MIT/GPL", code.data(), code.size(), &options);
   if (fd >= 0) return engine::UniqueFd(fd);
   const int error = errno;

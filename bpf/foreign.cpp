@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "bpf/kernel_error.h"
+#include "bpf/options.h"
 #include "engine/base/unique_fd.h"
 
 namespace bpf {
@@ -47,7 +48,7 @@ LinkSearch find_link(unsigned ifindex, std::uint32_t program_id) {
 // The mode must be named: without one, a generic program on a device that could do native is not found
 // (net/core/dev.c: dev_xdp_mode).
 __u32 mode_flag(unsigned ifindex, std::uint32_t program_id) {
-  LIBBPF_OPTS(bpf_xdp_query_opts, options);
+  Options<bpf_xdp_query_opts> options;
   if (bpf_xdp_query(static_cast<int>(ifindex), 0, &options) != 0) return 0;
   if (options.drv_prog_id == program_id) return XDP_FLAGS_DRV_MODE;
   if (options.skb_prog_id == program_id) return XDP_FLAGS_SKB_MODE;
@@ -59,7 +60,7 @@ __u32 mode_flag(unsigned ifindex, std::uint32_t program_id) {
 int detach_by_netlink(unsigned ifindex, std::uint32_t program_id) {
   const __u32 mode = mode_flag(ifindex, program_id);
   const engine::UniqueFd expected(bpf_prog_get_fd_by_id(program_id));
-  LIBBPF_OPTS(bpf_xdp_attach_opts, options);
+  Options<bpf_xdp_attach_opts> options;
   if (expected.valid()) options.old_prog_fd = expected.get();
   return bpf_xdp_detach(static_cast<int>(ifindex), mode, &options);
 }

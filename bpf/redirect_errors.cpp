@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "bpf/kernel_error.h"
+#include "bpf/options.h"
 #include "redirect_errors.skel.h"
 
 namespace bpf {
@@ -19,7 +20,9 @@ std::optional<RedirectErrors> RedirectErrors::open(std::uint32_t socket_map_id, 
   const QuietLibbpf quiet;
   const char* const object = "count redirect errors";
   std::string log(1 << 14, '\0');
-  LIBBPF_OPTS(bpf_object_open_opts, options, .kernel_log_buf = log.data(), .kernel_log_size = log.size());
+  Options<bpf_object_open_opts> options;
+  options.kernel_log_buf = log.data();
+  options.kernel_log_size = log.size();
   const std::unique_ptr<redirect_errors_bpf, decltype(&redirect_errors_bpf::destroy)> skeleton(
       redirect_errors_bpf::open(&options), &redirect_errors_bpf::destroy);
   const auto absent = [&](int error) {

@@ -16,9 +16,10 @@
 
 #include "bpf/root_abi.h"
 
-const volatile _Bool has_block = 0;
-const volatile _Bool has_block_networks = 0;
-const volatile _Bool has_filter = 0;
+/* Yes or no. Not _Bool, a name that a C++ compiler may not know in the generated header. */
+const volatile __u8 has_block = 0;
+const volatile __u8 has_block_networks = 0;
+const volatile __u8 has_filter = 0;
 
 /* max_entries of 1 is a placeholder: the loader sets the real sizes. */
 struct {

@@ -11,6 +11,7 @@
 
 #include "bpf/filter.h"
 #include "bpf/kernel_error.h"
+#include "bpf/options.h"
 #include "root.skel.h"
 
 namespace bpf {
@@ -54,7 +55,9 @@ void configure(root_bpf& skeleton, const RootConfig& config) {
 
 Skeleton load_skeleton(const RootConfig& config) {
   std::string log(1 << 16, '\0');
-  LIBBPF_OPTS(bpf_object_open_opts, options, .kernel_log_buf = log.data(), .kernel_log_size = log.size());
+  Options<bpf_object_open_opts> options;
+  options.kernel_log_buf = log.data();
+  options.kernel_log_size = log.size();
   Skeleton skeleton(root_bpf::open(&options), &root_bpf::destroy);
   if (!skeleton) throw kernel_error("open the root program", errno);
   configure(*skeleton, config);

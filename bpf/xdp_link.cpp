@@ -9,6 +9,7 @@
 
 #include "bpf/foreign.h"
 #include "bpf/kernel_error.h"
+#include "bpf/options.h"
 
 namespace bpf {
 namespace {
@@ -20,7 +21,7 @@ struct Attached {
 
 Attached query(unsigned ifindex, const std::string& ifname) {
   const QuietLibbpf quiet;
-  LIBBPF_OPTS(bpf_xdp_query_opts, options);
+  Options<bpf_xdp_query_opts> options;
   if (const int error = bpf_xdp_query(static_cast<int>(ifindex), 0, &options); error != 0)
     throw kernel_error("ask for the XDP program of " + ifname, -error);
   Attached attached;
@@ -56,9 +57,9 @@ std::string native_refusal(int error) {
 }
 
 int create_link(int program_fd, unsigned ifindex, AttachMode mode) noexcept {
-  LIBBPF_OPTS(bpf_link_create_opts, options,
-              .flags = mode == AttachMode::native ? static_cast<__u32>(XDP_FLAGS_DRV_MODE)
-                                                  : static_cast<__u32>(XDP_FLAGS_SKB_MODE));
+  Options<bpf_link_create_opts> options;
+  options.flags =
+      mode == AttachMode::native ? static_cast<__u32>(XDP_FLAGS_DRV_MODE) : static_cast<__u32>(XDP_FLAGS_SKB_MODE);
   const int fd = bpf_link_create(program_fd, static_cast<int>(ifindex), BPF_XDP, &options);
   return fd >= 0 ? fd : -errno;
 }

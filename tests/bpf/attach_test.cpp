@@ -9,6 +9,7 @@
 #include <chrono>
 #include <csignal>
 
+#include "bpf/options.h"
 #include "bpf/root_program.h"
 #include "tests/bpf/frames.h"
 
@@ -32,7 +33,8 @@ engine::UniqueFd foreign_program() {
   code[0].code = BPF_ALU64 | BPF_MOV | BPF_K;
   code[0].imm = XDP_PASS;
   code[1].code = BPF_JMP | BPF_EXIT;
-  LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = BPF_XDP);
+  bpf::Options<bpf_prog_load_opts> options;
+  options.expected_attach_type = BPF_XDP;
   return engine::UniqueFd(bpf_prog_load(BPF_PROG_TYPE_XDP, "someone_else", "MIT", code, 2, &options));
 }
 
@@ -209,8 +211,8 @@ TEST_P(ForeignProgram, HeldByALinkIsRefusedByIdAndNameAndGivesWayToReplace) {
   const Namespace space;
   make_veth(1);
   const engine::UniqueFd other = foreign_program();
-  LIBBPF_OPTS(bpf_link_create_opts, options,
-              .flags = static_cast<__u32>(GetParam() == "native" ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE));
+  bpf::Options<bpf_link_create_opts> options;
+  options.flags = static_cast<__u32>(GetParam() == "native" ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE);
   const engine::UniqueFd link(bpf_link_create(other.get(), static_cast<int>(index_of("veth_a")), BPF_XDP, &options));
   ASSERT_TRUE(link.valid());
   const std::uint32_t id = bpf::attached_program(index_of("veth_a"), "veth_a");

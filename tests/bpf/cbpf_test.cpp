@@ -8,6 +8,7 @@
 #include <random>
 #include <sstream>
 
+#include "bpf/options.h"
 #include "tests/bpf/pcap_oracle.h"
 #include "tests/bpf/support.h"
 
@@ -21,7 +22,8 @@ constexpr std::uint32_t match_verdict = XDP_TX, no_match_verdict = XDP_DROP;
 sock_filter stmt(unsigned code, std::uint32_t k) { return {static_cast<std::uint16_t>(code), 0, 0, k}; }
 
 engine::UniqueFd load(const std::vector<bpf_insn>& code) {
-  LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = BPF_XDP);
+  bpf::Options<bpf_prog_load_opts> options;
+  options.expected_attach_type = BPF_XDP;
   return engine::UniqueFd(bpf_prog_load(BPF_PROG_TYPE_XDP, "test", "MIT", code.data(), code.size(), &options));
 }
 

@@ -17,6 +17,7 @@
 #include <cstdlib>
 #include <stdexcept>
 
+#include "bpf/options.h"
 #include "engine/base/error.h"
 
 namespace bpf_test {
@@ -132,14 +133,18 @@ void send_frame(const std::string& ifname, const Frame& frame) {
 }
 
 std::uint32_t run(int program_fd, std::span<const std::uint8_t> frame) {
-  LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.data(), .data_size_in = static_cast<__u32>(frame.size()));
+  bpf::Options<bpf_test_run_opts> options;
+  options.data_in = frame.data();
+  options.data_size_in = static_cast<__u32>(frame.size());
   check(bpf_prog_test_run_opts(program_fd, &options) == 0, "BPF_PROG_TEST_RUN");
   return options.retval;
 }
 
 double run_ns(int program_fd, std::span<const std::uint8_t> frame, std::uint32_t repeat) {
-  LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.data(), .data_size_in = static_cast<__u32>(frame.size()),
-              .repeat = static_cast<int>(repeat));
+  bpf::Options<bpf_test_run_opts> options;
+  options.data_in = frame.data();
+  options.data_size_in = static_cast<__u32>(frame.size());
+  options.repeat = static_cast<int>(repeat);
   check(bpf_prog_test_run_opts(program_fd, &options) == 0, "BPF_PROG_TEST_RUN");
   return options.duration;
 }
