@@ -46,6 +46,7 @@ struct State::Impl {
   void instantiate(bool dry);
   void call_on_start();
   void warm_up();
+  void dry_batches(std::size_t batches, std::vector<std::uint8_t>& memory, std::size_t& at) noexcept;
   void dry_batch(std::uint32_t count, std::size_t& at) noexcept;
   void check(int status);
   [[noreturn]] void fail(std::string_view reason) const;

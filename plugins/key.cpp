@@ -60,6 +60,7 @@ KeySpec KeySpec::of(std::span<const std::string> fields) {
   if (spec.fields_.empty()) {
     throw engine::SetupError(engine::ExitCode::bad_usage, "key", "no field given", "name at least one packet field");
   }
+  spec.plan_loads();
   return spec;
 }
 
@@ -100,6 +101,17 @@ void KeySpec::place(std::uint8_t size_bytes) {
   fields_.back().word = static_cast<std::uint8_t>(words_ - 1);
   fields_.back().shift = static_cast<std::uint8_t>(bits_);
   bits_ += wanted_bits;
+}
+
+void KeySpec::plan_loads() {
+  static_assert(offsetof(engine_packet, is_fragment) + 8 <= sizeof(engine_packet), "8-byte loads stay in the packet");
+  for (const Field& field : fields_) {
+    if (!loads_.empty()) loads_.back().ends_word = field.shift == 0;
+    const std::uint64_t mask =
+        field.size_bytes >= 8 ? ~std::uint64_t{0} : (std::uint64_t{1} << (field.size_bytes * 8)) - 1;
+    loads_.push_back({mask, field.offset, field.shift, true});
+    if (field.size_bytes == 16) loads_.push_back({mask, static_cast<std::uint8_t>(field.offset + 8), 0, true});
+  }
 }
 
 std::uint64_t KeySpec::possible_keys() const noexcept {

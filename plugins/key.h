@@ -51,24 +51,18 @@ class KeySpec {
   std::uint32_t words() const noexcept { return words_; }
   std::uint64_t possible_keys() const noexcept;  // 2^32 where there are as many or more
 
-  // Writes words() words. Only for keys by field.
+  // Writes words() words. Only for keys by field. Each field is an 8-byte load, shifted and masked: no branch on its
+  // size. Loads stay inside the packet, whose last 12 bytes are no fields.
   void pack(const engine_packet& packet, std::uint64_t* words) const noexcept {
-    for (std::uint32_t i = 0; i < words_; ++i) words[i] = 0;
     const auto* base = reinterpret_cast<const std::uint8_t*>(&packet);
-    for (const Field& field : fields_) {
-      switch (field.size_bytes) {
-        case 1:
-          words[field.word] |= load<std::uint8_t>(base + field.offset) << field.shift;
-          break;
-        case 2:
-          words[field.word] |= load<std::uint16_t>(base + field.offset) << field.shift;
-          break;
-        case 4:
-          words[field.word] |= load<std::uint32_t>(base + field.offset) << field.shift;
-          break;
-        default:
-          words[field.word] = load<std::uint64_t>(base + field.offset);
-          words[field.word + 1] = load<std::uint64_t>(base + field.offset + 8);
+    std::uint64_t word = 0;
+    for (const Load *load = loads_.data(), *end = load + loads_.size(); load != end; ++load) {
+      std::uint64_t value;
+      __builtin_memcpy(&value, base + load->offset, sizeof value);
+      word |= (value & load->mask) << load->shift;
+      if (load->ends_word) {
+        *words++ = word;
+        word = 0;
       }
     }
   }
@@ -86,16 +80,18 @@ class KeySpec {
     std::uint8_t word = 0;        // in the key
     std::uint8_t shift = 0;       // in bits
   };
-  template <typename T>
-  static std::uint64_t load(const std::uint8_t* from) noexcept {
-    T value;
-    __builtin_memcpy(&value, from, sizeof value);
-    return value;
-  }
+  struct Load {
+    std::uint64_t mask;
+    std::uint8_t offset;
+    std::uint8_t shift;
+    bool ends_word;
+  };
   void add(std::string_view name);
   void place(std::uint8_t size_bytes);
+  void plan_loads();
 
   std::vector<Field> fields_;
+  std::vector<Load> loads_;
   std::uint32_t words_ = kValueWords;
   std::uint32_t bits_ = 0;  // used of the word that is being filled
 };

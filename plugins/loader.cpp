@@ -25,6 +25,7 @@ constexpr int kPolyClosures = 3;
 constexpr int kDryRounds = 8;  // after those
 constexpr std::uint32_t kBatchesPerRound = 24;
 constexpr std::uint32_t kSmallBatch = 64;
+constexpr std::uint64_t kRoundLimit_ns = 50'000'000;
 constexpr std::uint64_t kWarmUpLimit_ns = 200'000'000;
 constexpr std::size_t kScratch_bytes = 64u << 10;
 
@@ -243,12 +244,14 @@ void State::Impl::warm_up() {
     instantiate(true);
     call_on_start();
     if (round < kPolyClosures) continue;
-    for (std::uint32_t i = 0; i < kBatchesPerRound && monotonic_ns() < until; ++i) {
-      *bound.outbox = engine_outbox{memory.data(), 0, kScratch_bytes, 0, 0};
-      dry_batch(bound.capacity, at);
-      *bound.outbox = engine_outbox{memory.data(), 0, kScratch_bytes, 0, 0};
-      dry_batch(std::min(kSmallBatch, bound.capacity), at);
+    // The first traces should be of what is common later, tables that know their keys, not of the first packet of each
+    // key. So the first of these rounds begins in the interpreter; the others give their side exits to the rest.
+    if (round == kPolyClosures) {
+      luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
+      dry_batches(2 * bound.traffic.packets.size() / bound.capacity + 2, memory, at);
+      luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_ON);
     }
+    dry_batches(kBatchesPerRound, memory, at);
     const double now_ns = bound.packets[bound.capacity].time;
     call_hook("on_tick", &now_ns);
   }
@@ -257,6 +260,17 @@ void State::Impl::warm_up() {
   shared.cell = engine_cell{bound.frames, 0, 0, shared.cell.generation};
   stats = Statistics{};
   check(luaL_dostring(L, "jit.opt.start('hotexit=10')"));
+}
+
+void State::Impl::dry_batches(std::size_t batches, std::vector<std::uint8_t>& memory, std::size_t& at) noexcept {
+  const std::uint32_t sizes[] = {bound.capacity, std::min(kSmallBatch, bound.capacity)};
+  const std::uint64_t until = monotonic_ns() + kRoundLimit_ns;
+  for (std::size_t i = 0; i < batches && monotonic_ns() < until; ++i) {
+    for (const std::uint32_t count : sizes) {
+      *bound.outbox = engine_outbox{memory.data(), 0, static_cast<std::uint32_t>(memory.size()), 0, 0};
+      dry_batch(count, at);
+    }
+  }
 }
 
 // One batch of the built-in traffic, from where the last one ended.
