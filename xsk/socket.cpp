@@ -73,9 +73,10 @@ int bind_once(int fd, const SocketConfig& config, std::uint16_t flags) noexcept 
 }
 
 // A queue whose socket was closed stays taken until a work item of the kernel has run (xp_release_deferred in
-// net/xdp/xsk_buff_pool.c; 12 to 21 ms here). Nothing announces that, so it is asked for again until it is free.
-int bind_patiently(int fd, const SocketConfig& config, std::uint16_t flags) noexcept {
-  const auto give_up = std::chrono::steady_clock::now() + busy_patience;
+// net/xdp/xsk_buff_pool.c; 12 to 21 ms on 6.18). Nothing announces that, so it is asked for again until it is free.
+int bind_patiently(int fd, const SocketConfig& config, std::uint16_t flags,
+                   std::chrono::milliseconds patience) noexcept {
+  const auto give_up = std::chrono::steady_clock::now() + patience;
   for (;;) {
     const int error = bind_once(fd, config, flags);
     if (error != EBUSY || std::chrono::steady_clock::now() >= give_up) return error;
@@ -84,27 +85,30 @@ int bind_patiently(int fd, const SocketConfig& config, std::uint16_t flags) noex
   }
 }
 
-int bind_mode(int fd, const SocketConfig& config, std::uint16_t mode_flag) noexcept {
-  const int error = bind_patiently(fd, config, mode_flag | XDP_USE_NEED_WAKEUP);
+int bind_mode(int fd, const SocketConfig& config, std::uint16_t mode_flag,
+              std::chrono::milliseconds patience) noexcept {
+  const int error = bind_patiently(fd, config, mode_flag | XDP_USE_NEED_WAKEUP, patience);
   // EINVAL is also what a kernel or driver without need-wakeup says; without it each wake-up is merely unnecessary.
-  return error == EINVAL ? bind_patiently(fd, config, mode_flag) : error;
+  return error == EINVAL ? bind_patiently(fd, config, mode_flag, patience) : error;
 }
 
 // Returns why zero-copy was not obtained, if it was tried and there was another way.
 std::string bind_socket(int fd, const SocketConfig& config) {
   std::string fallback;
+  auto patience = busy_patience;
   const bool may_zero_copy =
       !config.attached_generic && (config.mode == RequestedMode::automatic || config.mode == RequestedMode::zerocopy);
   if (may_zero_copy) {
-    const int error = bind_mode(fd, config, XDP_ZEROCOPY);
+    const int error = bind_mode(fd, config, XDP_ZEROCOPY, patience);
     if (error == 0) return fallback;
-    // A queue that is taken is taken in every mode.
-    if (config.mode == RequestedMode::zerocopy || error == EBUSY) throw failure(SetupStep::bind, error, config);
+    if (config.mode == RequestedMode::zerocopy) throw failure(SetupStep::bind, error, config);
     fallback = zero_copy_refusal(error);
+    // EBUSY is what a taken queue says in every mode, and some drivers only of zero-copy: one look tells them apart.
+    if (error == EBUSY) patience = std::chrono::milliseconds(0);
   } else if (config.mode == RequestedMode::zerocopy) {
     throw failure(SetupStep::bind, EOPNOTSUPP, config);
   }
-  const int error = bind_mode(fd, config, XDP_COPY);
+  const int error = bind_mode(fd, config, XDP_COPY, patience);
   if (error != 0) throw failure(SetupStep::bind, error, config);
   return fallback;
 }
