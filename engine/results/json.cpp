@@ -124,6 +124,14 @@ std::string format_address(const engine_addr& address) {
   return text;
 }
 
+void append_mac(std::string& out, const std::uint8_t (&bytes)[6]) {
+  for (int i = 0; i < 6; ++i) {
+    if (i != 0) out += ':';
+    out += kHex[bytes[i] >> 4];
+    out += kHex[bytes[i] & 15];
+  }
+}
+
 void TimeFormat::append(std::string& out, std::uint64_t utc_ns) {
   const std::uint64_t second = utc_ns / 1'000'000'000;
   if (second != second_) {
@@ -227,17 +235,6 @@ void JsonWriter::time(std::string_view name, std::uint64_t utc_ns, TimeFormat& f
   out_ += '"';
   format.append(out_, utc_ns);
   out_ += '"';
-}
-
-void JsonWriter::mac(std::string_view name, const std::uint8_t (&bytes)[6]) {
-  key(name);
-  char text[19] = {'"'};
-  for (int i = 0; i < 6; ++i) {
-    text[1 + 3 * i] = kHex[bytes[i] >> 4];
-    text[2 + 3 * i] = kHex[bytes[i] & 15];
-    text[3 + 3 * i] = i < 5 ? ':' : '"';
-  }
-  out_.append(text, sizeof text);
 }
 
 void JsonWriter::members(std::string_view json) {

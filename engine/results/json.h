@@ -20,6 +20,8 @@ void append_json_string(std::string& out, std::string_view text);
 void append_address(std::string& out, const engine_addr& address);
 std::string format_address(const engine_addr& address);
 
+void append_mac(std::string& out, const std::uint8_t (&bytes)[6]);  // 02:00:00:00:00:01
+
 // 2026-01-31T12:00:00.000000001Z (RFC 3339). The date's text is kept for the next call: most fall into one second.
 class TimeFormat {
  public:
@@ -50,7 +52,6 @@ class JsonWriter final : public plugins::Visitor {
   void end_object();
   void null(std::string_view name);
   void time(std::string_view name, std::uint64_t utc_ns, TimeFormat& format);
-  void mac(std::string_view name, const std::uint8_t (&bytes)[6]);
   void members(std::string_view json);  // ready-made `"name":value,…` without braces
 
  private:

@@ -46,33 +46,37 @@ struct Mac {
   std::uint8_t bytes[6];
 };
 
-void write_field(const plugins::RecordField& field, Unpacker& from, std::uint64_t epoch_ns, JsonWriter& writer,
+void visit_field(const plugins::RecordField& field, Unpacker& from, std::uint64_t epoch_ns, plugins::Visitor& to,
                  TimeFormat& times) {
   using plugins::FieldType;
+  std::string text;
   switch (field.type) {
     case FieldType::u8:
-      return writer.unsigned_number(field.name, from.take<std::uint8_t>());
+      return to.unsigned_number(field.name, from.take<std::uint8_t>());
     case FieldType::u16:
-      return writer.unsigned_number(field.name, from.take<std::uint16_t>());
+      return to.unsigned_number(field.name, from.take<std::uint16_t>());
     case FieldType::u32:
-      return writer.unsigned_number(field.name, from.take<std::uint32_t>());
+      return to.unsigned_number(field.name, from.take<std::uint32_t>());
     case FieldType::u64:
-      return writer.unsigned_number(field.name, from.take<std::uint64_t>());
+      return to.unsigned_number(field.name, from.take<std::uint64_t>());
     case FieldType::i64:
-      return writer.signed_number(field.name, from.take<std::int64_t>());
+      return to.signed_number(field.name, from.take<std::int64_t>());
     case FieldType::f64:
-      return writer.real(field.name, from.take<double>());
+      return to.real(field.name, from.take<double>());
     case FieldType::boolean:
-      return writer.boolean(field.name, from.take<std::uint8_t>() != 0);
+      return to.boolean(field.name, from.take<std::uint8_t>() != 0);
     case FieldType::ip:
-      return writer.address(field.name, from.take<engine_addr>());
-    case FieldType::mac:
-      return writer.mac(field.name, from.take<Mac>().bytes);
+      return to.address(field.name, from.take<engine_addr>());
     case FieldType::string:
-      return writer.text(field.name, from.take_text());
+      return to.text(field.name, from.take_text());
+    case FieldType::mac:
+      append_mac(text, from.take<Mac>().bytes);
+      break;
     case FieldType::time:
-      return writer.time(field.name, since_epoch_to_utc(epoch_ns, from.take<double>()), times);
+      times.append(text, since_epoch_to_utc(epoch_ns, from.take<double>()));
+      break;
   }
+  to.text(field.name, text);
 }
 
 }  // namespace
@@ -84,12 +88,12 @@ std::uint64_t since_epoch_to_utc(std::uint64_t epoch_ns, double since_epoch_ns) 
 }
 
 bool visit_record(const plugins::RecordSchema& schema, std::span<const std::byte> values, std::uint64_t epoch_ns,
-                  JsonWriter& writer, TimeFormat& times) {
+                  plugins::Visitor& visitor, TimeFormat& times) {
   Unpacker from(values);
   for (const plugins::RecordField& field : schema.fields) {
     if (field.optional && from.take<std::uint8_t>() == 0) continue;
     if (!from.good()) break;
-    write_field(field, from, epoch_ns, writer, times);
+    visit_field(field, from, epoch_ns, visitor, times);
   }
   return from.good();
 }

@@ -41,9 +41,9 @@ class JsonLines final : public Output {
   TimeFormat values_;
 };
 
-// A record's values one after the other into `writer`, by their schema. False if `values` does not hold what the
-// schema says (the rest is left out).
+// A record's values one after the other to `visitor`, times and MAC addresses as text, by their schema. False if
+// `values` does not hold what the schema says (the rest is left out).
 bool visit_record(const plugins::RecordSchema& schema, std::span<const std::byte> values, std::uint64_t epoch_ns,
-                  JsonWriter& writer, TimeFormat& times);
+                  plugins::Visitor& visitor, TimeFormat& times);
 
 }  // namespace engine

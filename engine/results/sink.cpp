@@ -48,8 +48,8 @@ void Sink::open_file(const std::string& where) {
   if (!owned_.valid()) {
     const int error = errno;
     const bool users = error == ENOENT || error == ENOTDIR || error == EISDIR || error == EACCES || error == EPERM;
-    throw SetupError(users ? ExitCode::bad_usage : ExitCode::runtime_failure, "open " + where,
-                     std::strerror(error), "choose another file for the results");
+    throw SetupError(users ? ExitCode::bad_usage : ExitCode::runtime_failure, "open " + where, std::strerror(error),
+                     "choose another file for the results");
   }
   fd_ = owned_.get();
   ::fcntl(fd_, F_SETFL, ::fcntl(fd_, F_GETFL) | O_NONBLOCK);  // means nothing to a regular file
