@@ -55,6 +55,12 @@ static __always_inline __u64 sum64(__u64 word) {
   return (word & 0xffffffff) + (word >> 32);
 }
 
+static __always_inline __u32 port_index(__u32 flow) {
+  if (config.flows <= GEN_PORTS) return flow;
+  asm volatile("" : "+r"(flow));  // else the compiler divides for every packet, whatever the branch
+  return flow % GEN_PORTS;
+}
+
 static long is_due(__u32 unused, __u64* due_ns) {
   (void)unused;
   state.last_ns = bpf_ktime_get_ns();
@@ -80,7 +86,7 @@ SEC("xdp") int gen(struct xdp_md* ctx) {
   const __u32 flow = pick_flow(n);
 
   const __u32 address = bpf_htonl(config.layout.first_address + flow);
-  const __u16 port = bpf_htons(GEN_FIRST_PORT + (config.flows > GEN_PORTS ? flow % GEN_PORTS : flow));
+  const __u16 port = bpf_htons(GEN_FIRST_PORT + port_index(flow));
   *(__u32*)(frame + config.layout.address_off) = address;
   *(__u16*)(frame + config.layout.port_off) = port;
   __u64 sum = (__u64)config.layout.transport_sum + port;
@@ -92,8 +98,9 @@ SEC("xdp") int gen(struct xdp_md* ctx) {
   }
   if (config.layout.stamp_off) {
     const __u64 sequence = bpf_cpu_to_be64(n), stamp = state.stamp;
-    __builtin_memcpy(frame + config.layout.stamp_off, &sequence, 8);
-    __builtin_memcpy(frame + config.layout.stamp_off + 8, &stamp, 8);
+    __u64* place = (__u64*)(frame + config.layout.stamp_off);  // not aligned, but memcpy would store byte by byte
+    place[0] = sequence;
+    place[1] = stamp;
     sum += sum64(sequence) + sum64(stamp);
   }
   __u16 check = fold(sum);

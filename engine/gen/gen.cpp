@@ -124,6 +124,8 @@ Outcome send(const Settings& settings) {
   sender->run(load, interrupts, outcome.report);
   outcome.report.not_taken = difference(read_counters(link), before);
   if (!sender->failure().empty()) outcome.failure = sender->failure();
+  if (!outcome.failure.empty() && outcome.report.total.packets == 0)
+    throw SetupError(ExitCode::machine_cannot, "no packet was sent", outcome.failure);
   const NotTaken& not_taken = *outcome.report.not_taken;
   if (outcome.report.method == "live" && not_taken.xdp_xmit == 0 && outcome.report.total.packets != 0)
     outcome.report.notes.push_back(

@@ -19,6 +19,8 @@ namespace {
 
 constexpr std::uint32_t most_per_batch = 64;      // the kernel's default; 256, its largest, is no faster on veth
 constexpr std::uint64_t most_per_call = 1 << 30;  // the kernel's counter has 32 bits
+// A page less xdp_page_head, headroom and skb_shared_info (TEST_XDP_FRAME_SIZE, bpf_test_init).
+constexpr std::size_t longest_frame_bytes = 3408;
 constexpr double slowest_pps = 10'000;
 constexpr double batch_time_s = 100e-6;  // softirqs are off for a batch (xdp_test_run_batch)
 constexpr double clock_time_s = 10e-6;   // between two looks at the clock of a paced run
@@ -27,7 +29,8 @@ constexpr double clock_time_s = 10e-6;   // between two looks at the clock of a 
   if (error == EPERM || error == EACCES)
     throw SetupError(ExitCode::not_permitted, what, std::strerror(error),
                      "live frames need CAP_BPF and CAP_NET_ADMIN: run as root");
-  throw SetupError(ExitCode::machine_cannot, what, std::strerror(error), "use --method tx");
+  throw SetupError(ExitCode::machine_cannot, what, std::strerror(error),
+                   "live frames need Linux 5.18; use --method tx");
 }
 
 // Copies the table into the map through a mapping: an update a cell would take a system call each. 0 or the errno.
@@ -48,6 +51,8 @@ void LiveSender::Closer::operator()(gen_bpf* skeleton) const noexcept { gen_bpf:
 
 std::string LiveSender::obstacle(const Traffic& traffic, double rate_pps) {
   if (traffic.frames().size() != 1) return "live frames carry one kind and one size of packet, and no DNS";
+  if (traffic.longest_bytes() > longest_frame_bytes)
+    return "live frames lie in one page, which leaves " + std::to_string(longest_frame_bytes) + " bytes";
   if (rate_pps > 0 && rate_pps < slowest_pps)
     return "live frames are paced by spinning with softirqs off, which is done from 10000 packets/s up";
   return {};
@@ -96,7 +101,8 @@ int LiveSender::make(std::uint64_t count) {
   xdp_md context{};
   context.data_end = frame_.layout.frame_bytes;
   context.ingress_ifindex = ifindex_;
-  LIBBPF_OPTS(bpf_test_run_opts, options);
+  bpf_test_run_opts options{};
+  options.sz = sizeof options;
   options.data_in = frame_.bytes.data();
   options.data_size_in = frame_.layout.frame_bytes;
   options.ctx_in = &context;
@@ -138,7 +144,8 @@ void LiveSender::run(const Load& load, Interrupts& interrupts, Report& report) {
 
 std::string LiveSender::failure() const {
   if (error_ == 0) return {};
-  return "send live frames on " + interface_name_ + ": " + std::strerror(error_);
+  return "send live frames on " + interface_name_ + ": " + std::strerror(error_) +
+         (error_ == EINVAL ? "; live frames need Linux 5.18, use --method tx" : "");
 }
 
 }  // namespace engine::gen

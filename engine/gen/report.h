@@ -23,7 +23,9 @@ struct Sent {
   }
 };
 
-// Change of the sending device's own counters during the run. What the peer of a veth pair did not take shows here.
+// Change of the sending device's own counters during the run: raw, as others may send on it too. What the peer of a
+// veth pair did not take shows here; there tx_dropped has xdp_xmit_errors in it (veth_get_stats64), so the two are not
+// added.
 struct NotTaken {
   std::uint64_t tx_dropped = 0;                  // rtnl_link_stats64
   std::optional<std::uint64_t> xdp_xmit;         // ethtool tx_queue_*_xdp_xmit, where the driver has it

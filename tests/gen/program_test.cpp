@@ -42,7 +42,8 @@ Program load(const Traffic& traffic, std::uint64_t seed) {
 
 // Runs the program over `frame`, which comes back as it left. Returns the verdict.
 std::uint32_t run(const Program& program, std::vector<std::byte>& frame) {
-  LIBBPF_OPTS(bpf_test_run_opts, options);
+  bpf_test_run_opts options{};
+  options.sz = sizeof options;
   options.data_in = frame.data();
   options.data_size_in = static_cast<std::uint32_t>(frame.size());
   std::vector<std::byte> out(frame.size());
