@@ -1,6 +1,5 @@
 #include "engine/results/pretty.h"
 
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -158,21 +157,37 @@ std::vector<std::string> Pretty::screen(std::size_t width, std::size_t height) {
   return lines;
 }
 
-void Pretty::draw() {
-  if (config_.ledger) {
-    const std::uint64_t now_ns = monotonic_ns();
+// Rates need a step of some length: a look soon after the last one prolongs that one's.
+void Pretty::look() {
+  if (!config_.ledger) return;
+  const std::uint64_t now_ns = monotonic_ns();
+  const double since_s = looked_ns_ == 0 ? 0 : static_cast<double>(now_ns - looked_ns_) / 1e9;
+  looked_ns_ = now_ns;
+  if (since_s < 0.25 && step_s_ > 0) {
+    now_ = config_.ledger();
+    step_s_ += since_s;
+  } else {
     before_ = std::exchange(now_, config_.ledger());
-    step_s_ = looked_ns_ == 0 ? 0 : static_cast<double>(now_ns - looked_ns_) / 1e9;
-    looked_ns_ = now_ns;
+    step_s_ = since_s;
   }
+}
+
+winsize Pretty::window() const noexcept {
+  winsize size{};
+  if (::ioctl(config_.terminal_fd, TIOCGWINSZ, &size) != 0 || size.ws_col == 0 || size.ws_row == 0)
+    size = {24, 80, 0, 0};
+  return size;
+}
+
+void Pretty::draw() {
+  look();
   std::string text;
   if (!config_.terminal) {
     for (const std::string& line : screen(kPlainWidth, kPlainHeight)) text.append(line).append("\n");
     text += '\n';
   } else {
-    winsize window{};
-    if (::ioctl(config_.terminal_fd, TIOCGWINSZ, &window) != 0 || window.ws_col == 0) window = {24, 80, 0, 0};
-    const std::vector<std::string> lines = screen(window.ws_col, window.ws_row);
+    const winsize size = window();
+    const std::vector<std::string> lines = screen(size.ws_col, size.ws_row);
     if (!std::exchange(entered_, true)) text += kEnter;
     text += kHome;
     for (std::size_t i = 0; i < lines.size(); ++i) {
@@ -206,9 +221,8 @@ void Pretty::finish(int timeout_ms) noexcept {
   draw();
   if (config_.terminal) {
     std::string text(kLeave);
-    winsize window{};
-    if (::ioctl(config_.terminal_fd, TIOCGWINSZ, &window) != 0 || window.ws_col == 0) window = {24, 80, 0, 0};
-    std::vector<std::string> lines = screen(window.ws_col, window.ws_row);
+    const winsize size = window();
+    const std::vector<std::string> lines = screen(size.ws_col, size.ws_row);
     for (std::size_t i = 0; i < lines.size(); ++i)
       if (!(lines[i].empty() && i + 1 < lines.size() && lines[i + 1].empty())) text.append(lines[i]).append("\r\n");
     sink_->write(text);

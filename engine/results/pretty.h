@@ -6,6 +6,8 @@
 // row. Nothing from a packet reaches the terminal but printable ASCII.
 #pragma once
 
+#include <sys/ioctl.h>
+
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -57,6 +59,8 @@ class Pretty final : public Output {
  private:
   void remember(std::uint64_t utc_ns, std::string_view plugin, std::string_view type, std::string_view text);
   Table queue_table(double seconds) const;
+  void look();
+  winsize window() const noexcept;
   void draw();
 
   PrettyConfig config_;
