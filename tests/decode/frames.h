@@ -82,4 +82,17 @@ inline Bytes icmp(std::uint8_t type, std::uint8_t code, const Bytes& payload) {
   return Bytes{type, code} + be16(0) + be32(0x00010002) + payload;
 }
 
+// One of each kind that decode has a way for: what the mutations start from.
+inline std::vector<Bytes> sample_frames() {
+  return {
+      ethernet(0x0800) + ipv4({.proto = 6, .options = filled(8, 1)}, tcp(1, 2, 0x02, filled(20), filled(12, 1))),
+      ethernet(0x8100) + vlan_tag(1, 0x88a8) + vlan_tag(2, 0x0800) + ipv4({}, udp(1, 2, filled(20))),
+      ethernet(0x0800) + ipv4({.proto = 1}, icmp(8, 0, filled(20))),
+      ethernet(0x0800) + ipv4({.proto = 132}, filled(30)),
+      ethernet(0x86dd) + ipv6({.next = 0}, extension(43) + extension(44, 2) + fragment_header(51, 1) + Bytes{60, 4} +
+                                               filled(22, 0) + extension(6) + tcp(1, 2, 0x10, filled(9))),
+      ethernet(0x86dd) + ipv6({.next = 58}, icmp(128, 0, filled(20))),
+      ethernet(46) + filled(46)};
+}
+
 }  // namespace test

@@ -56,4 +56,17 @@ inline engine_packet decode_at_guard(std::span<const std::uint8_t> bytes,
   return packet;
 }
 
+// What holds for every packet, whatever the frame says; empty if all of it does.
+inline const char* broken_promise(const engine_packet& p, std::size_t caplen) {
+  if (std::size_t{p.payload_off} + p.payload_len > caplen) return "the payload ends behind the captured bytes";
+  if (p.l3_off > caplen || p.l4_off > caplen) return "a header lies behind the captured bytes";
+  if (p.l4_off != 0 && p.l4_off < p.l3_off + (p.ip_version == 4 ? 20 : 40)) return "the headers overlap";
+  if (p.ip_version != 0 && p.ip_version != 4 && p.ip_version != 6) return "an IP version that there is not";
+  if (p.ip_version == 0 && (p.proto != 0 || p.hash != 0 || p.l4_off != 0)) return "IP fields without IP";
+  if (p.l4_off == 0 && (p.src_port | p.dst_port | p.tcp_flags | p.icmp_type) != 0) return "ports without a header";
+  if (p.ip_version != 4 && (p.src4 | p.dst4) != 0) return "IPv4 addresses without IPv4";
+  if (p.vlan > 4095 || p.inner_vlan > 4095) return "a VLAN identifier of more than 12 bits";
+  return "";
+}
+
 }  // namespace test

@@ -9,45 +9,19 @@
 namespace test {
 namespace {
 
-// What holds for every packet, whatever the frame says.
-void expect_within(const engine_packet& p, std::size_t caplen) {
-  ASSERT_LE(p.payload_off + p.payload_len, caplen);
-  ASSERT_LE(p.l3_off, caplen);
-  ASSERT_LE(p.l4_off, caplen);
-  ASSERT_TRUE(p.ip_version == 0 || p.ip_version == 4 || p.ip_version == 6);
-  if (p.ip_version == 0) {
-    ASSERT_EQ(p.hash, 0u);
-    ASSERT_EQ(p.proto, 0);
-  }
-  if (p.l4_off == 0) {
-    ASSERT_EQ(p.src_port | p.dst_port | p.tcp_flags | p.icmp_type, 0);
-  }
-}
-
-std::vector<Bytes> samples() {
-  return {
-      ethernet(0x0800) + ipv4({.proto = 6, .options = filled(8, 1)}, tcp(1, 2, 0x02, filled(20), filled(12, 1))),
-      ethernet(0x8100) + vlan_tag(1, 0x88a8) + vlan_tag(2, 0x0800) + ipv4({}, udp(1, 2, filled(20))),
-      ethernet(0x0800) + ipv4({.proto = 1}, icmp(8, 0, filled(20))),
-      ethernet(0x0800) + ipv4({.proto = 132}, filled(30)),
-      ethernet(0x86dd) + ipv6({.next = 0}, extension(43) + extension(44, 2) + fragment_header(51, 1) + Bytes{60, 4} +
-                                               filled(22, 0) + extension(6) + tcp(1, 2, 0x10, filled(9))),
-      ethernet(0x86dd) + ipv6({.next = 58}, icmp(128, 0, filled(20))),
-      ethernet(46) + filled(46)};
-}
-
 TEST(Hostile, StaysWithinEveryPrefixOfAFrame) {
-  for (const Bytes& frame : samples())
-    for (std::size_t size = 0; size <= frame.size(); ++size) expect_within(decode_at_guard(cut(frame, size)), size);
+  for (const Bytes& frame : sample_frames())
+    for (std::size_t size = 0; size <= frame.size(); ++size)
+      ASSERT_STREQ(broken_promise(decode_at_guard(cut(frame, size)), size), "");
 }
 
 TEST(Hostile, StaysWithinTheFrameWhateverOneByteSays) {
-  for (const Bytes& frame : samples()) {
+  for (const Bytes& frame : sample_frames()) {
     for (std::size_t at = 12; at < frame.size(); ++at) {
       for (unsigned value = 0; value < 256; ++value) {
         Bytes changed = frame;
         changed[at] = static_cast<std::uint8_t>(value);
-        expect_within(decode_at_guard(changed), changed.size());
+        ASSERT_STREQ(broken_promise(decode_at_guard(changed), changed.size()), "");
       }
     }
   }
@@ -64,7 +38,7 @@ TEST(Hostile, StaysWithinRandomFramesOfEveryLinkType) {
       frame[14] = frame[12] == 0x08 ? 0x40 | (random() % 16) : 0x60;
     }
     const auto link = static_cast<engine::LinkType>(random() % 6);
-    expect_within(decode_at_guard(frame, link), frame.size());
+    ASSERT_STREQ(broken_promise(decode_at_guard(frame, link), frame.size()), "");
   }
 }
 

@@ -1,0 +1,34 @@
+// Writes what the fuzzers start from: seeds FOLDER makes FOLDER/decode and FOLDER/pcap.
+#include <filesystem>
+#include <fstream>
+
+#include "tests/decode/capture_writer.h"
+
+namespace {
+
+void write(const std::filesystem::path& path, const test::Bytes& bytes) {
+  std::ofstream(path, std::ios::binary)
+      .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  using test::operator+;
+  if (count != 2) return 2;
+  const std::filesystem::path folder = arguments[1];
+  for (const char* name : {"decode", "pcap"}) std::filesystem::create_directories(folder / name);
+  std::vector<test::Record> records;
+  int number = 0;
+  for (const test::Bytes& frame : test::sample_frames()) {
+    records.push_back({1'700'000'000'000'000'000u + 400'000'000u * records.size(), frame});
+    // As Ethernet, and what lies behind the header as bare IP.
+    write(folder / "decode" / std::to_string(number++), test::Bytes{0} + frame);
+    write(folder / "decode" / std::to_string(number++), test::Bytes{3} + test::Bytes(frame.begin() + 14, frame.end()));
+  }
+  write(folder / "pcap" / "micro", test::pcap(records));
+  write(folder / "pcap" / "nano", test::pcap(records, {.nanoseconds = true}));
+  write(folder / "pcap" / "big_endian", test::pcap(records, {.big_endian = true}));
+  write(folder / "pcap" / "cooked", test::pcap(records, {.link_type = 113}));
+  write(folder / "pcap" / "ng", test::pcapng(records));
+}
