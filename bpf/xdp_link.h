@@ -17,11 +17,9 @@ enum class AttachRequest {
 };
 enum class AttachMode { detached, native, generic };
 
-// What to do with a program on the interface that is not ours.
-enum class Foreign {
-  refuse,
-  replace  // `--replace`: remove it. Between that and our attaching, traffic passes: the kernel offers no take-over
-};
+// What to do with a program on the interface that is not ours. To replace it (`--replace`) is to remove it and then to
+// attach: the kernel offers no take-over, traffic passes in between, and nobody puts the other one back.
+enum class Foreign { refuse, replace };
 
 class XdpLink {
  public:

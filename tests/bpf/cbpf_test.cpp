@@ -201,13 +201,17 @@ TEST(Cbpf, HasZeroForShiftsBeyondTheRegister) {
   EXPECT_EQ(slots.verdict(by_x, Frame(14)), no_match_verdict);
 }
 
-TEST(Cbpf, RefusesProgramsThatLoopOrLeaveTheirEnd) {
+TEST(Cbpf, RefusesProgramsThatLoopOrLeaveTheirEndOrAreTooLong) {
   const auto refused = [](const Code& code) { return error_of([&] { bpf::translate_filter(code, "t", 0, 0, 1); }); };
   EXPECT_NE(refused({stmt(BPF_JMP | BPF_JA, static_cast<std::uint32_t>(-1))}).find("has a loop"), std::string::npos);
   EXPECT_NE(refused({stmt(BPF_LD | BPF_IMM, 1)}).find("jumps beyond its end"), std::string::npos);
   EXPECT_NE(refused({stmt(BPF_JMP | BPF_JA, 5), stmt(BPF_RET | BPF_K, 0)}).find("beyond its end"), std::string::npos);
   EXPECT_NE(refused({}).find("beyond its end"), std::string::npos);
   EXPECT_NE(refused({stmt(BPF_ST, 16), stmt(BPF_RET | BPF_K, 0)}).find("scratch cell"), std::string::npos);
+  Code far = {{BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 7}, stmt(BPF_JMP | BPF_JA, 8000)};
+  far.insert(far.end(), 8000, stmt(BPF_LD | BPF_W | BPF_ABS, 0));
+  far.push_back(stmt(BPF_RET | BPF_K, 1));
+  EXPECT_NE(refused(far).find("is too long"), std::string::npos);
   EXPECT_NE(refused({stmt(BPF_LD | BPF_W | BPF_ABS, 0xfffff004), stmt(BPF_RET | BPF_K, 0)}).find("not in the frame"),
             std::string::npos);
 }
