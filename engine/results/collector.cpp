@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -10,6 +11,7 @@
 #include <utility>
 
 #include "engine/base/error.h"
+#include "engine/clock.h"
 #include "engine/results/summary.h"
 
 namespace engine {
@@ -19,6 +21,7 @@ constexpr std::uint8_t kEngineItself = 0xff;
 constexpr int kBusy_ms = 1;
 constexpr int kIdle_ms = 20;
 constexpr int kFinish_ms = 1000;  // what a slow reader gets at the end of a live run
+constexpr std::uint64_t kStall_ns = 200'000'000;
 constexpr std::size_t kNobody = SIZE_MAX;
 
 UniqueFd make_event() {
@@ -155,7 +158,9 @@ void Collector::sleep(int timeout_ms) noexcept {
 
 std::size_t Collector::round() {
   std::size_t taken = 0;
+  held_back_ = false;
   for (std::size_t i = 0; i < workers_.size(); ++i) taken += take(i);
+  if (config_.in_order) watch_for_stall(taken);
   publish_intervals();
   publish_events();
   if (config_.in_order) emit_ordered();
@@ -177,7 +182,10 @@ std::size_t Collector::take(std::size_t number) {
   const bool ended = worker.ended.load(std::memory_order_acquire);
   std::size_t taken = 0;
   for (int part = 0; part < 2; ++part) {
-    if (config_.in_order && !order_.may_take(number)) return taken;
+    if (config_.in_order && !stalled_ && !order_.may_take(number)) {
+      held_back_ = true;
+      return taken;
+    }
     std::span<const std::byte> bytes = worker.end.ring->readable();
     const std::size_t size = bytes.size();
     if (size == 0) break;
@@ -198,6 +206,19 @@ std::size_t Collector::take(std::size_t number) {
     order_.worker_ended(number);
   }
   return taken;
+}
+
+// See order.h: from when nothing has moved for a while, those ahead are taken from until something does.
+void Collector::watch_for_stall(std::size_t taken) noexcept {
+  const double watermark = order_.watermark();
+  const bool moved = watermark != std::exchange(watermark_, watermark);
+  const std::uint64_t now_ns = monotonic_ns();
+  if (moved || (!stalled_ && (!held_back_ || taken != 0))) {
+    moved_ns_ = now_ns;
+    stalled_ = false;
+  } else if (now_ns - moved_ns_ > kStall_ns) {
+    stalled_ = true;
+  }
 }
 
 void Collector::accept(std::size_t worker, const engine_message& head, std::span<const std::byte> payload) {

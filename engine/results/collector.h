@@ -2,8 +2,7 @@
 // hands results to the outputs. One thread; the workers never wait for it (live), never call it, never see a lock.
 //
 // Live, results come out as they come in. For a capture file they come out in the order of the packets, whatever the
-// number of workers: see order.h. There a full ring makes the worker wait, the worker its source; so that this can
-// never lock up, the source sends every worker a progress mark before it waits for one of them.
+// number of workers: see order.h. There a full ring makes the worker wait, and the worker its source.
 //
 // The thread looks at the rings each millisecond while there is something, up to 20 ms apart when there is nothing:
 // a worker pays no system call for waking it, and an idle engine costs 50 short wake-ups a second.
@@ -112,6 +111,7 @@ class Collector {
   bool all_drained() const noexcept;
   void sleep(int timeout_ms) noexcept;
   std::size_t take(std::size_t number);
+  void watch_for_stall(std::size_t taken) noexcept;
   void accept(std::size_t worker, const engine_message& head, std::span<const std::byte> payload);
   void deliver(std::size_t worker, const engine_message& head, std::span<const std::byte> payload);
   void log_message(const engine_message& head, std::span<const std::byte> payload);
@@ -130,6 +130,10 @@ class Collector {
   std::vector<std::unique_ptr<Worker>> workers_;
   Intervals intervals_;
   Order order_;
+  bool held_back_ = false;      // a worker was not taken from in this round: it is far ahead
+  double watermark_ = 0;        // at the last round
+  std::uint64_t moved_ns_ = 0;  // when it last rose, or nobody was held back
+  bool stalled_ = false;
   std::vector<LedgerRow> drops_before_;
   std::mutex events_mutex_;  // cold: a handful of events in a run
   std::vector<Event> events_;

@@ -7,8 +7,10 @@
 // packet is one worker's: the same bytes with one worker and with four.
 //
 // Memory: a worker that is ahead is no longer taken from once kAheadBytes of it are kept; its ring fills and it waits.
-// The one that is behind is always taken from. It goes on because the source sends it a progress mark before waiting
-// for another one's ring; what is kept of it is at most one batch beyond its own mark.
+// The one that is behind is always taken from, and what is kept of it is at most one batch beyond its own mark. It gets
+// ahead because the source sends it progress marks, also while it waits for another worker's ring. Should a mark find
+// no room, the source can end up waiting for the one that is held back: the collector then sees that nothing moves and
+// takes all the same. That ends: what the worker can still send comes from frames that its source has already given it.
 #pragma once
 
 #include <cstddef>
@@ -39,6 +41,8 @@ class Order {
   void progress(std::size_t worker, double place);
   void worker_ended(std::size_t worker);
 
+  double watermark() const noexcept;  // up to here everybody is done
+
   // Hands out, in order, what no worker can get behind any more.
   void emit(const Receiver& receiver);
 
@@ -59,7 +63,6 @@ class Order {
 
   static void sort_new(Worker& worker);
   static void compact(Worker& worker);
-  double watermark() const noexcept;
   Worker* first(double up_to, std::size_t& number) noexcept;
 
   std::vector<Worker> workers_;
