@@ -45,6 +45,7 @@ TEST(Signals, ASecondSigintEndsTheProcessWith130EvenIfItHangs) {
   ASSERT_EQ(pipe(ends), 0);
   const pid_t child = fork();
   if (child == 0) {
+    alarm(cli_test::child_limit_s);
     const Log log(LogLevel::error);
     const Signals signals(log, [&] { [[maybe_unused]] const auto n = write(ends[1], "tidied", 6); });
     kill(getpid(), SIGINT);

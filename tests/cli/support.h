@@ -44,12 +44,16 @@ Refusal refusal_of(Action&& action) {
   return {};
 }
 
+// A child that hangs is a failure, not a test run without end.
+constexpr unsigned child_limit_s = 30;
+
 // What `work` returns, run in a process of its own: for what cannot be undone (privileges, namespaces, signals).
 inline std::string in_child(const std::function<std::string()>& work) {
   int ends[2];
   if (pipe(ends) != 0) return "pipe failed";
   const pid_t child = fork();
   if (child == 0) {
+    alarm(child_limit_s);
     close(ends[0]);
     std::string answer;
     try {
