@@ -1,6 +1,6 @@
 #include "engine/analysis.h"
 
-#include <poll.h>
+#include <pcap/pcap.h>
 
 #include <algorithm>
 #include <cstring>
@@ -38,10 +38,7 @@ void Analysis::add_plugin(const plugins::PluginSpec& spec, plugins::Binding bind
   slot->state = std::make_unique<plugins::State>(spec, binding);
   close_window();
   slot->interval_ns = slot->state->interval_ns();
-  if (!slot->state->filter().empty()) {
-    for (const sock_filter& step : bpf::compile_filter(slot->state->filter()))
-      slot->filter.push_back({step.code, step.jt, step.jf, step.k});
-  }
+  if (!slot->state->filter().empty()) slot->filter = bpf::compile_filter(slot->state->filter());
   slots_.push_back(std::move(slot));
 }
 
@@ -103,10 +100,12 @@ void Analysis::run_plugin(Slot& slot, std::uint32_t count) noexcept {
 
 // The plugin's own filter, by libpcap's interpreter: the packets it asked for, as indexes.
 std::uint32_t Analysis::select(const Slot& slot, std::uint32_t count) noexcept {
+  static_assert(sizeof(bpf_insn) == sizeof(sock_filter), "one layout, two names: libpcap's and the kernel's");
+  const auto* program = reinterpret_cast<const bpf_insn*>(slot.filter.data());
   std::uint32_t selected = 0;
   for (std::uint32_t i = 0; i < count; ++i) {
     const engine_packet& packet = packets_[i];
-    if (bpf_filter(slot.filter.data(), frames_ + packet._off, packet.len, packet.caplen) != 0)
+    if (bpf_filter(program, frames_ + packet._off, packet.len, packet.caplen) != 0)
       index_[selected++] = static_cast<std::uint16_t>(i);
   }
   return selected;

@@ -5,7 +5,7 @@
 // touches only the ring's other end and the structures' return slots.
 #pragma once
 
-#include <pcap/pcap.h>
+#include <linux/filter.h>
 
 #include <array>
 #include <cstdint>
@@ -74,7 +74,7 @@ class Analysis {
 
   struct Slot {
     std::unique_ptr<plugins::State> state;
-    std::vector<bpf_insn> filter;  // empty: every packet
+    std::vector<sock_filter> filter;  // classic BPF; empty: every packet
     std::uint8_t plugin = 0;
     std::uint64_t interval_ns = 0;
     std::uint64_t boundary_ns = 0;  // live: when the open interval ends

@@ -38,7 +38,8 @@ bpf::BlockList block_list(const cli::Settings& settings) {
 
 }  // namespace
 
-Capture::Capture(const cli::Settings& settings, const cli::Log& log) : link_(xsk::read_link(settings.interface)) {
+Capture::Capture(const cli::Settings& settings, const cli::Log& log, std::optional<bpf::RootProgram> ready)
+    : link_(xsk::read_link(settings.interface)), program_(std::move(ready)) {
   if (!link_.is_up)
     throw SetupError(ExitCode::machine_cannot, "interface " + link_.name, "is down",
                      "bring it up: ip link set " + link_.name + " up");
@@ -62,18 +63,20 @@ Capture::Capture(const cli::Settings& settings, const cli::Log& log) : link_(xsk
 }
 
 void Capture::open_program(const cli::Settings& settings, const cli::Log& log) {
-  bpf::RootConfig config;
-  config.queues = std::max(link_.rx_queues, link_.max_rx_queues.value_or(0));
-  config.block = block_list(settings);
-  if (!settings.filter.empty()) config.filter = settings.filter;
-  program_ = bpf::RootProgram::load(config);
+  if (!program_) {
+    bpf::RootConfig config;
+    config.queues = std::max(link_.rx_queues, link_.max_rx_queues.value_or(0));
+    config.block = block_list(settings);
+    if (!settings.filter.empty()) config.filter = settings.filter;
+    program_ = bpf::RootProgram::load(config);
+  }
   program_->attach(link_.ifindex, link_.name, attach_request(settings.mode),
                    settings.replace ? bpf::Foreign::replace : bpf::Foreign::refuse);
   if (!program_->fallback_reason().empty())
     log.info(link_.name + ": native XDP is not to be had (" + program_->fallback_reason() + "); using generic XDP");
 
   std::string reason;
-  redirect_errors_ = bpf::RedirectErrors::open(program_->socket_map_id(), config.queues, reason);
+  redirect_errors_ = bpf::RedirectErrors::open(program_->socket_map_id(), program_->queues(), reason);
   if (!redirect_errors_) log.info("redirect errors are not counted: " + reason);
 }
 

@@ -34,8 +34,9 @@ struct CaptureShare {
 class Capture {
  public:
   // Attaches the program with an empty socket map: until start() all traffic goes to the kernel's stack. Throws
-  // SetupError. Says on the log what was obtained and why not more.
-  Capture(const cli::Settings& settings, const cli::Log& log);
+  // SetupError. Says on the log what was obtained and why not more. `ready`: a root program that somebody else loaded
+  // (a privileged helper, a test); without it one is loaded as the settings say.
+  Capture(const cli::Settings& settings, const cli::Log& log, std::optional<bpf::RootProgram> ready = std::nullopt);
 
   void start();  // fills the socket map: frames arrive from here on
   // Clears the map, detaches, and waits until no frame is on its way through the program any more.
@@ -43,6 +44,7 @@ class Capture {
 
   const xsk::Link& link() const noexcept { return link_; }
   bool spins() const noexcept { return placement_.spins; }
+  bpf::RootProgram& program() noexcept { return *program_; }
   std::vector<CaptureShare>& shares() noexcept { return shares_; }
 
   // The queues' ledgers as they stand; exact once the workers have ended after stop(). Queues that were not asked for

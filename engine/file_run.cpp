@@ -97,7 +97,8 @@ void FileRun::make_collector() {
     output_failed_.store(true, std::memory_order_relaxed);
     source_.stop();
   };
-  collector_ = std::make_unique<Collector>(std::move(config), open_outputs(settings_, true));
+  collector_ = std::make_unique<Collector>(std::move(config),
+                                           open_outputs(settings_, true, [] { return std::vector<QueueLedger>(); }));
   for (auto& analysis : analyses_) collector_->add_worker(collected_worker(*analysis));
 }
 

@@ -95,9 +95,10 @@ void LiveRun::prepare() {
 void LiveRun::load_analyses(const WarmUpTraffic& traffic) {
   const std::uint64_t epoch_ns = wall_ns();
   for (CaptureShare& share : capture_->shares()) {
-    auto analysis = std::make_unique<Analysis>(
-        AnalysisConfig{.ring_bytes = kRing_bytes, .make_room = {}, .epoch_ns = epoch_ns});
-    plugins::WorkerInfo info{capture_->link().name, share.placement.queues, static_cast<std::int32_t>(share.placement.cpu),
+    auto analysis =
+        std::make_unique<Analysis>(AnalysisConfig{.ring_bytes = kRing_bytes, .make_room = {}, .epoch_ns = epoch_ns});
+    plugins::WorkerInfo info{capture_->link().name, share.placement.queues,
+                             static_cast<std::int32_t>(share.placement.cpu),
                              static_cast<std::int32_t>(share.placement.node)};
     load_plugins(settings_, info, static_cast<std::uint32_t>(analyses_.size()), traffic, *analysis);
     const auto* frames = reinterpret_cast<const std::uint8_t*>(share.memory.bytes().data());
@@ -122,7 +123,8 @@ void LiveRun::make_collector() {
     output_failed_.store(true, std::memory_order_relaxed);
     signal_eventfd(stop_.get());
   };
-  collector_ = std::make_unique<Collector>(std::move(config), open_outputs(settings_, false));
+  collector_ = std::make_unique<Collector>(std::move(config),
+                                           open_outputs(settings_, false, [this] { return capture_->ledger(false); }));
   for (auto& analysis : analyses_) collector_->add_worker(collected_worker(*analysis));
 }
 
@@ -150,10 +152,11 @@ void LiveRun::start_threads() {
 
 // The main thread's part while packets flow: wait for a reason to end, print the status line.
 void LiveRun::watch() {
-  const auto end_ns = settings_.duration_s > 0
-                          ? begin_ns_ + static_cast<std::uint64_t>(settings_.duration_s * 1e9)
-                          : UINT64_MAX;
-  const auto every_ns = settings_.stats_s > 0 ? static_cast<std::uint64_t>(settings_.stats_s * 1e9) : UINT64_MAX;
+  const auto end_ns =
+      settings_.duration_s > 0 ? begin_ns_ + static_cast<std::uint64_t>(settings_.duration_s * 1e9) : UINT64_MAX;
+  // The live table has a status line of its own.
+  const auto every_ns =
+      settings_.stats_s > 0 && !is_pretty(settings_) ? static_cast<std::uint64_t>(settings_.stats_s * 1e9) : UINT64_MAX;
   std::uint64_t next_status_ns = every_ns == UINT64_MAX ? UINT64_MAX : begin_ns_ + every_ns;
   std::uint64_t next_look_ns = begin_ns_ + kLook_ns;
   for (;;) {
@@ -210,8 +213,8 @@ RunLedger LiveRun::ledger() {
   run.queues = capture_->ledger(true);
   for (std::size_t i = 0; i < workers_.size(); ++i) {
     const int cpu = static_cast<int>(capture_->shares()[i].placement.cpu);
-    run.workers.push_back({static_cast<std::uint32_t>(i), cpu, workers_[i]->polls(), workers_[i]->empty_polls(),
-                           workers_[i]->cpu_ns()});
+    run.workers.push_back(
+        {static_cast<std::uint32_t>(i), cpu, workers_[i]->polls(), workers_[i]->empty_polls(), workers_[i]->cpu_ns()});
   }
   std::vector<Analysis*> analyses;
   for (auto& analysis : analyses_) analyses.push_back(analysis.get());

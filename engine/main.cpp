@@ -10,6 +10,7 @@
 #include "engine/file_run.h"
 #include "engine/gen/gen.h"
 #include "engine/live_run.h"
+#include "engine/results/pretty.h"
 
 namespace {
 
@@ -36,7 +37,8 @@ ExitCode run(std::span<char* const> args, engine::cli::Log& log) {
     case Command::capture:
       break;
   }
-  engine::cli::Signals signals(log);
+  // A second SIGINT ends the process at once; the terminal's screen is given back before that.
+  engine::cli::Signals signals(log, [] { engine::Pretty::restore(1); });
   return settings.pcap_path.empty() ? engine::run_live(settings, log, signals)
                                     : engine::run_file(settings, log, signals);
 }

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include <charconv>
 #include <fstream>
@@ -12,6 +13,7 @@
 #include "engine/gen/traffic.h"
 #include "engine/report.h"
 #include "engine/results/json_lines.h"
+#include "engine/results/pretty.h"
 
 namespace engine {
 namespace {
@@ -26,7 +28,10 @@ WarmUpTraffic::WarmUpTraffic() : packets_(kWarmUpPackets) {
   memory_ = std::move(frames.memory);
   decode_batch(
       kWarmUpPackets, reinterpret_cast<const std::uint8_t*>(memory_.data()),
-      [&](std::uint32_t i) { return FrameSpan{frames.offsets[i], frames.lengths[i]}; }, packets_.data());
+      [&](std::uint32_t i) {
+        return FrameSpan{frames.offsets[i], frames.lengths[i]};
+      },
+      packets_.data());
 }
 
 plugins::Traffic WarmUpTraffic::view() const noexcept {
@@ -61,10 +66,23 @@ void load_plugins(const cli::Settings& settings, const plugins::WorkerInfo& info
   if (specs.empty()) analysis.add_summary(kSummaryInterval_ns);
 }
 
-std::vector<std::unique_ptr<Output>> open_outputs(const cli::Settings& settings, bool lossless) {
+bool is_pretty(const cli::Settings& settings) {
+  if (settings.format != cli::OutputFormat::automatic) return settings.format == cli::OutputFormat::pretty;
+  return settings.output_path == "-" && isatty(STDOUT_FILENO) == 1;
+}
+
+std::vector<std::unique_ptr<Output>> open_outputs(const cli::Settings& settings, bool lossless,
+                                                  std::function<std::vector<QueueLedger>()> ledger) {
   std::vector<std::unique_ptr<Output>> outputs;
   auto sink = std::make_unique<Sink>(settings.output_path, lossless ? Sink::WhenFull::wait : Sink::WhenFull::drop);
-  outputs.push_back(std::make_unique<JsonLines>(std::move(sink)));
+  if (is_pretty(settings)) {
+    PrettyConfig config;
+    config.ledger = std::move(ledger);
+    config.terminal = settings.output_path == "-" && isatty(STDOUT_FILENO) == 1;
+    outputs.push_back(std::make_unique<Pretty>(std::move(config), std::move(sink)));
+  } else {
+    outputs.push_back(std::make_unique<JsonLines>(std::move(sink)));
+  }
   return outputs;
 }
 

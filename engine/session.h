@@ -33,8 +33,12 @@ class WarmUpTraffic {
 void load_plugins(const cli::Settings& settings, const plugins::WorkerInfo& info, std::uint32_t worker,
                   const WarmUpTraffic& traffic, Analysis& analysis);
 
-// `lossless`: files; the output waits for its reader.
-std::vector<std::unique_ptr<Output>> open_outputs(const cli::Settings& settings, bool lossless);
+// Whether results go to a person (the live table) or to a program (JSON lines).
+bool is_pretty(const cli::Settings& settings);
+
+// `lossless`: files; the output waits for its reader. `ledger`: what the live table shows of the queues.
+std::vector<std::unique_ptr<Output>> open_outputs(const cli::Settings& settings, bool lossless,
+                                                  std::function<std::vector<QueueLedger>()> ledger);
 
 // Plugins' names, intervals and schemas, as the first worker has them: they are the same on every worker.
 std::vector<CollectedPlugin> collected_plugins(const Analysis& analysis);

@@ -21,7 +21,7 @@ def needs_root():
 
 
 def sh(*command, check=True, timeout=30):
-    return subprocess.run(command, check=check, capture_output=True, text=True, timeout=timeout)
+    return subprocess.run([str(word) for word in command], check=check, capture_output=True, text=True, timeout=timeout)
 
 
 class Lab:
@@ -60,9 +60,11 @@ class Lab:
         self.children.append(child)
         return child
 
-    def capture(self, *options, cpu=1, **kwargs):
-        """Starts the engine on cap0 and returns once it says that it is ready."""
-        child = self.start(self.cap, "taskset", "-c", cpu, ENGINE, "--iface", "cap0", *options, **kwargs)
+    def capture(self, *options, **kwargs):
+        """Starts the engine on cap0, its workers on the last core, and returns once it says that it is ready."""
+        last = os.cpu_count() - 1
+        pin = () if "--cpus" in options else ("--cpus", last)
+        child = self.start(self.cap, ENGINE, "--iface", "cap0", *pin, *options, **kwargs)
         child.log = []
         for line in child.stderr:
             child.log.append(line)
@@ -92,6 +94,11 @@ def finish(child, sig=signal.SIGINT, timeout=30):
     out, err = child.communicate(timeout=timeout)
     child.log.append(err)
     return child.returncode, out.splitlines()
+
+
+def refused(sent):
+    """Frames that the generator's interface reported as not taken by its peer."""
+    return sent["not_taken"]["tx_dropped"] + sent["not_taken"]["xdp_xmit_errors"]
 
 
 def ledger(path):

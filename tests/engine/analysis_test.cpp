@@ -3,12 +3,12 @@
 
 #include <gtest/gtest.h>
 
-#include <cstring>
 #include <map>
 
 #include "engine/decode/decode.h"
 #include "engine/gen/traffic.h"
 #include "engine/session.h"
+#include "tests/engine/parts.h"
 
 namespace engine {
 namespace {
@@ -19,7 +19,8 @@ constexpr std::uint64_t kEpoch_ns = 1'700'000'000 * kSecond_ns;
 class AnalysisTest : public ::testing::Test {
  protected:
   explicit AnalysisTest(std::size_t ring_bytes = 256u << 10)
-      : analysis_({.ring_bytes = ring_bytes, .make_room = {}, .epoch_ns = kEpoch_ns}), frames_(gen::builtin_frames(64)) {}
+      : analysis_({.ring_bytes = ring_bytes, .make_room = {}, .epoch_ns = kEpoch_ns}),
+        frames_(gen::builtin_frames(64)) {}
 
   void load(const std::string& code) {
     cli::Settings settings;
@@ -32,28 +33,15 @@ class AnalysisTest : public ::testing::Test {
 
   void run_batch() {
     decode_batch(
-        64, memory(), [&](std::uint32_t i) { return FrameSpan{frames_.offsets[i], frames_.lengths[i]}; },
+        64, memory(),
+        [&](std::uint32_t i) {
+          return FrameSpan{frames_.offsets[i], frames_.lengths[i]};
+        },
         analysis_.packets());
     analysis_.run(64);
   }
 
-  // Messages in the ring by kind; parts are given back as the collector does.
-  std::map<int, int> take_messages() {
-    std::map<int, int> kinds;
-    for (auto bytes = analysis_.ring().readable(); !bytes.empty(); bytes = analysis_.ring().readable()) {
-      engine_message head;
-      std::memcpy(&head, bytes.data(), sizeof head);
-      ++kinds[head.kind];
-      if (head.kind == ENGINE_MESSAGE_PART) {
-        std::uint64_t pointer;
-        std::memcpy(&pointer, bytes.data() + sizeof head, sizeof pointer);
-        analysis_.slots()[head.plugin]->state->structures()[head.schema]->give_back(
-            reinterpret_cast<plugins::Part*>(pointer));
-      }
-      analysis_.ring().consume(head.length);
-    }
-    return kinds;
-  }
+  std::map<int, int> take_messages() { return test::take_messages(analysis_); }
 
   WarmUpTraffic traffic_;
   Analysis analysis_;

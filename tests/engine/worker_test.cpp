@@ -10,6 +10,7 @@
 
 #include "engine/base/unique_fd.h"
 #include "engine/clock.h"
+#include "tests/engine/parts.h"
 #include "tests/xsk/fake_kernel.h"
 
 namespace engine {
@@ -44,6 +45,8 @@ class Rig {
     analysis_.begin(frames, wall_ns());
     worker_ = std::make_unique<Worker>(std::move(lanes), analysis_, control_, frames, true);
   }
+
+  ~Rig() { test::take_messages(analysis_); }
 
   // Delivers about `packets` in bursts of random length while the worker runs, then ends it.
   void run(std::uint64_t packets, unsigned seed) {

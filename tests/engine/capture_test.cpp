@@ -1,0 +1,224 @@
+// The ledger on a real interface, also where a frame is lost on purpose, and 100 rounds of set-up and tear-down. The
+// sender's count is the fourth party. Needs root: a veth pair in a network namespace of the test's own.
+#include "engine/capture.h"
+
+#include <bpf/bpf.h>
+#include <dirent.h>
+#include <gtest/gtest.h>
+#include <malloc.h>
+#include <sys/eventfd.h>
+
+#include <fstream>
+#include <thread>
+
+#include "bpf/root_program.h"
+#include "engine/clock.h"
+#include "engine/gen/gen.h"
+#include "engine/session.h"
+#include "tests/bpf/lossy.h"
+#include "tests/engine/parts.h"
+#include "tests/xsk/lab.h"
+
+namespace engine {
+namespace {
+
+constexpr std::uint64_t kFramesPerQueue = 500;
+
+// A capture with its workers on threads, as a live run has them.
+class Session {
+ public:
+  Session(const cli::Settings& settings, const cli::Log& log, std::optional<bpf::RootProgram> ready = std::nullopt)
+      : capture(settings, log, std::move(ready)) {
+    wake_ = UniqueFd(eventfd(0, EFD_NONBLOCK));
+    control_.wake_fd = wake_.get();
+    for (CaptureShare& share : capture.shares()) {
+      analyses_.push_back(
+          std::make_unique<Analysis>(AnalysisConfig{.ring_bytes = 64u << 10, .make_room = {}, .epoch_ns = wall_ns()}));
+      analyses_.back()->add_summary(1'000'000'000);
+      const auto* frames = reinterpret_cast<const std::uint8_t*>(share.memory.bytes().data());
+      analyses_.back()->begin(frames, wall_ns());
+      std::vector<Lane*> lanes;
+      for (const auto& lane : share.lanes) lanes.push_back(lane.get());
+      workers_.push_back(std::make_unique<Worker>(lanes, *analyses_.back(), control_, frames, false));
+    }
+  }
+  ~Session() {
+    end();
+    for (auto& analysis : analyses_) test::take_messages(*analysis);
+  }
+
+  void start() {
+    capture.start();
+    for (auto& worker : workers_) threads_.emplace_back([&worker] { worker->run(); });
+  }
+  std::vector<QueueLedger> end() {
+    capture.stop();
+    control_.phase = RunControl::draining;
+    eventfd_write(wake_.get(), 1);
+    for (std::thread& thread : threads_) thread.join();
+    threads_.clear();
+    return capture.ledger(true);
+  }
+
+  Capture capture;
+
+ private:
+  UniqueFd wake_;
+  RunControl control_;
+  std::vector<std::unique_ptr<Analysis>> analyses_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::vector<std::thread> threads_;
+};
+
+class CaptureTest : public xsk::test::Lab {
+ protected:
+  cli::Settings settings() const {
+    cli::Settings settings;
+    settings.interface = near();
+    settings.queues = queues;
+    return settings;
+  }
+
+  // Frames to every queue. Returns how many went to each.
+  std::vector<std::uint64_t> send() {
+    gen::Settings generator;
+    generator.interface_name = far();
+    generator.method = gen::Method::tx;
+    generator.queues = {0, 1, 2, 3};
+    generator.count = kFramesPerQueue * queues;
+    generator.rate_pps = 20000;
+    const gen::Outcome outcome = gen::generate(generator);
+    EXPECT_EQ(outcome.failure, "");
+    const gen::NotTaken& refused = outcome.report.not_taken.value();
+    EXPECT_EQ(refused.tx_dropped + refused.xdp_xmit_errors.value_or(0), 0u) << "the rate is far below what veth takes";
+    std::vector<std::uint64_t> sent(queues);
+    for (const auto& [queue, there] : outcome.report.queues) sent.at(queue) = there.packets;
+    return sent;
+  }
+
+  // Everything closed but for `queue`, which misses exactly one frame.
+  static void expect_one_missing(const std::vector<QueueLedger>& ledgers, std::uint32_t queue) {
+    for (const QueueLedger& ledger : ledgers)
+      EXPECT_EQ(ledger.unaccounted(), ledger.queue == queue ? 1u : 0u) << "queue " << ledger.queue;
+  }
+
+  std::vector<QueueLedger> run_with(lose_at where, std::uint32_t queue) {
+    bpf_test::Lossy lossy(8, queue, where);
+    Session session(settings(), log_, bpf::RootProgram(lossy.take_fds(), 8));
+    session.start();
+    lossy.lose_one();
+    send();
+    EXPECT_TRUE(lossy.has_lost());
+    return session.end();
+  }
+
+  cli::Log log_{cli::LogLevel::error};
+};
+
+TEST_F(CaptureTest, ClosesTheLedgerOfEveryQueueAndAgreesWithTheSender) {
+  Session session(settings(), log_);
+  session.start();
+  const auto sent = send();
+  const auto ledgers = session.end();
+  ASSERT_EQ(ledgers.size(), static_cast<std::size_t>(queues));
+  for (const QueueLedger& ledger : ledgers) {
+    EXPECT_EQ(ledger.unaccounted(), 0u) << "queue " << ledger.queue;
+    EXPECT_EQ(ledger.xdp_seen, sent[ledger.queue]);
+    EXPECT_GT(ledger.analysed, 0u);
+  }
+}
+
+TEST_F(CaptureTest, ShowsAFrameThatTheProgramLostAfterItWasSeen) {
+  expect_one_missing(run_with(LOSE_AFTER_SEEN, 1), 1);
+}
+
+TEST_F(CaptureTest, ShowsAFrameThatWasLostBetweenProgramAndSocket) {
+  expect_one_missing(run_with(LOSE_AFTER_REDIRECTED, 2), 2);
+}
+
+TEST_F(CaptureTest, ShowsADescriptorThatTheWorkerSkipped) {
+  Session session(settings(), log_);
+  session.capture.start();  // no worker yet: the frames wait in the rings
+  send();
+  for (CaptureShare& share : session.capture.shares())
+    for (auto& lane : share.lanes)
+      if (lane->index == 3) {
+        const xsk::RxBatch lost = lane->queue->receive(1);
+        ASSERT_EQ(lost.size(), 1u);
+      }
+  session.start();
+  expect_one_missing(session.end(), 3);
+}
+
+TEST_F(CaptureTest, CountsFramesThatWentToAWrongSlotAsRedirectErrors) {
+  Session session(settings(), log_);
+  session.start();
+  // Slot 1 holds the socket of queue 0: the kernel refuses each of queue 1's frames (xsk_rcv_check: EINVAL).
+  for (CaptureShare& share : session.capture.shares())
+    for (xsk::Socket& socket : share.sockets)
+      if (socket.queue().value() == 0) session.capture.program().set_socket(1, socket.fd());
+  const auto sent = send();
+  const auto ledgers = session.end();
+  for (const QueueLedger& ledger : ledgers) {
+    if (!ledger.redirect_errors) GTEST_SKIP() << "needs CAP_PERFMON and the tracepoint xdp_redirect_err";
+    EXPECT_EQ(*ledger.redirect_errors, ledger.queue == 1 ? sent[1] : 0u);
+    EXPECT_EQ(ledger.unaccounted(), 0u);
+  }
+}
+
+TEST_F(CaptureTest, ReportsAQueueThatGetsTrafficButWasNotAskedFor) {
+  cli::Settings some = settings();
+  some.queues = 2;
+  Session session(some, log_);
+  session.start();
+  const auto sent = send();
+  const auto ledgers = session.end();
+  ASSERT_EQ(ledgers.size(), 4u);
+  EXPECT_EQ(ledgers[3].no_socket, sent[3]);
+  for (const QueueLedger& ledger : ledgers) EXPECT_EQ(ledger.unaccounted(), 0u);
+}
+
+std::size_t open_descriptors() {
+  std::size_t count = 0;
+  DIR* folder = opendir("/proc/self/fd");
+  while (readdir(folder) != nullptr) ++count;
+  closedir(folder);
+  return count;
+}
+
+std::size_t resident_kib() {
+  std::ifstream status("/proc/self/status");
+  for (std::string word; status >> word;)
+    if (word == "VmRSS:") {
+      std::size_t kib = 0;
+      status >> kib;
+      return kib;
+    }
+  return 0;
+}
+
+std::size_t kernel_maps() {
+  std::size_t count = 0;
+  for (__u32 id = 0; bpf_map_get_next_id(id, &id) == 0;) ++count;
+  return count;
+}
+
+TEST_F(CaptureTest, LeaksNeitherMemoryNorDescriptorsNorMapsOver100Rounds) {
+  const auto round = [this] {
+    Session session(settings(), log_);
+    session.start();
+  };
+  for (int i = 0; i < 5; ++i) round();  // what is allocated once and kept
+  const std::size_t descriptors = open_descriptors(), maps = kernel_maps(), kib = resident_kib();
+  for (int i = 0; i < 100; ++i) round();
+  malloc_trim(0);
+  EXPECT_EQ(open_descriptors(), descriptors);
+  EXPECT_LE(resident_kib(), kib + 1024);
+  // The kernel frees maps after a grace period; other programs' maps may come and go meanwhile.
+  const std::uint64_t until_ns = monotonic_ns() + 5'000'000'000;
+  while (kernel_maps() > maps && monotonic_ns() < until_ns) std::this_thread::yield();
+  EXPECT_LE(kernel_maps(), maps);
+}
+
+}  // namespace
+}  // namespace engine

@@ -1,0 +1,31 @@
+// What the collector does with a worker's ring, reduced to what a test without one needs: parts go back to their owner.
+#pragma once
+
+#include <cstring>
+#include <map>
+
+#include "engine/analysis.h"
+
+namespace engine::test {
+
+// Takes every message out of the ring and gives parts back; how many there were of each kind.
+inline std::map<int, int> take_messages(Analysis& analysis) {
+  std::map<int, int> kinds;
+  for (auto bytes = analysis.ring().readable(); !bytes.empty(); bytes = analysis.ring().readable()) {
+    engine_message head;
+    std::memcpy(&head, bytes.data(), sizeof head);
+    ++kinds[head.kind];
+    if (head.kind == ENGINE_MESSAGE_PART) {
+      std::uint64_t pointer;
+      std::memcpy(&pointer, bytes.data() + sizeof head, sizeof pointer);
+      plugins::Structure& owner = head.plugin == 0xff
+                                      ? analysis.summary()->structure()
+                                      : *analysis.slots()[head.plugin]->state->structures()[head.schema];
+      owner.give_back(reinterpret_cast<plugins::Part*>(pointer));
+    }
+    analysis.ring().consume(head.length);
+  }
+  return kinds;
+}
+
+}  // namespace engine::test
