@@ -4,8 +4,6 @@
 #include <arpa/inet.h>
 #include <endian.h>
 
-#include <algorithm>
-#include <array>
 #include <cstring>
 
 #include "engine/gen/checksum.h"
@@ -14,10 +12,6 @@
 namespace engine::gen {
 namespace {
 
-constexpr std::uint32_t client4 = 0x0a000001;  // 10.0.0.1: flow 0
-constexpr std::uint32_t server4 = 0xc6120001;  // 198.18.0.1
-constexpr std::array<std::uint8_t, 16> client6 = {0x20, 0x01, 0, 2, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1};
-constexpr std::array<std::uint8_t, 16> server6 = {0x20, 0x01, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
 constexpr std::uint16_t port_discard = 9, port_http = 80, port_dns = 53;
 constexpr std::uint8_t proto_icmp = 1, proto_tcp = 6, proto_udp = 17, proto_icmp6 = 58;
 
@@ -76,16 +70,18 @@ void add_ethernet(Builder& out, const TrafficSpec& spec, Kind kind, VlanTags vla
 }
 
 // `reverse`: from the server to the flow's client.
-void add_ip(Builder& out, gen_frame_layout& layout, Kind kind, std::size_t payload_bytes, bool reverse) {
+void add_ip(Builder& out, gen_frame_layout& layout, const TrafficSpec& spec, Kind kind, std::size_t payload_bytes,
+            bool reverse) {
   const std::uint16_t start = out.at();
   if (is_ipv6(kind)) {
     out.u32(0x60000000);
     out.u16(static_cast<unsigned>(payload_bytes));
     out.u8(transport_of(kind));
     out.u8(64);
-    out.raw(std::span(reverse ? server6 : client6));
-    out.raw(std::span(reverse ? client6 : server6));
-    layout.first_address = 1;
+    out.raw(std::span(reverse ? spec.destination6 : spec.source6));
+    out.raw(std::span(reverse ? spec.source6 : spec.destination6));
+    std::memcpy(&layout.first_address, spec.source6.data() + 12, 4);
+    layout.first_address = ntohl(layout.first_address);
     layout.address_off = static_cast<std::uint16_t>(start + (reverse ? 36 : 20));
     return;
   }
@@ -95,14 +91,15 @@ void add_ip(Builder& out, gen_frame_layout& layout, Kind kind, std::size_t paylo
   out.u8(64);
   out.u8(transport_of(kind));
   out.u16(0);
-  out.u32(reverse ? server4 : client4);
-  out.u32(reverse ? client4 : server4);
-  layout.first_address = client4;
+  out.u32(reverse ? spec.destination4 : spec.source4);
+  out.u32(reverse ? spec.source4 : spec.destination4);
+  layout.first_address = spec.source4;
   layout.address_off = static_cast<std::uint16_t>(start + (reverse ? 16 : 12));
   layout.ip_check_off = static_cast<std::uint16_t>(start + 10);
 }
 
-void add_transport(Builder& out, gen_frame_layout& layout, Kind kind, std::size_t payload_bytes, bool reverse) {
+void add_transport(Builder& out, gen_frame_layout& layout, const TrafficSpec& spec, Kind kind,
+                   std::size_t payload_bytes, bool reverse) {
   const std::uint16_t start = out.at();
   const std::uint8_t proto = transport_of(kind);
   if (proto == proto_icmp || proto == proto_icmp6) {  // an echo request: RFC 792, RFC 4443
@@ -115,7 +112,9 @@ void add_transport(Builder& out, gen_frame_layout& layout, Kind kind, std::size_
     layout.covers_address = proto == proto_icmp6;
     return;
   }
-  const std::uint16_t service = is_dns(kind) ? port_dns : proto == proto_tcp ? port_http : port_discard;
+  std::uint16_t service = proto == proto_tcp ? port_http : port_discard;
+  if (spec.destination_port != 0) service = spec.destination_port;
+  if (is_dns(kind)) service = port_dns;
   out.u16(reverse ? service : 0);
   out.u16(reverse ? 0 : service);
   layout.port_off = static_cast<std::uint16_t>(start + (reverse ? 2 : 0));
@@ -157,9 +156,9 @@ FrameTemplate build(const TrafficSpec& spec, Kind kind, VlanTags vlans, std::spa
   result.kind = kind;
   add_ethernet(out, spec, kind, vlans);
   const std::size_t ip_off = out.at();
-  add_ip(out, result.layout, kind, transport_header_bytes(kind) + payload.size(), reverse);
+  add_ip(out, result.layout, spec, kind, transport_header_bytes(kind) + payload.size(), reverse);
   const std::size_t transport_off = out.at();
-  add_transport(out, result.layout, kind, payload.size(), reverse);
+  add_transport(out, result.layout, spec, kind, payload.size(), reverse);
   const std::uint16_t payload_off = out.at();
   out.raw(payload);
   if (is_dns(kind)) {

@@ -1,8 +1,8 @@
 // One frame as it is sent, but for the fields that tell packets apart: bytes, where those fields lie and the sums
 // their checksums start from. Built once per kind, size and tags; patch() makes a packet out of a copy of it.
 //
-// Flow i is told by its address and port: IPv4 10.0.0.1 + i, IPv6 2001:2:0:1::1 + i, port 1024 + i mod 64512 (ICMP:
-// the identifier). The other side is 198.18.0.1 or 2001:2::1 (RFC 2544 and RFC 5180 set them aside for benchmarks).
+// Flow i is told by its address and port: the specification's source address + i (10.0.0.1 + i, 2001:2:0:1::1 + i if it
+// says nothing), port 1024 + i mod 64512 (ICMP: the identifier). The other side is the same for all.
 #pragma once
 
 #include <cstddef>

@@ -41,7 +41,7 @@ std::string to_line(const Report& report) {
   }
   if (report.not_taken) {
     line += "; not taken: tx_dropped " + std::to_string(report.not_taken->tx_dropped);
-    if (report.not_taken->xdp_xmit_errors)
+    if (report.not_taken->xdp_xmit_errors.value_or(0) != 0)
       line += " (xdp_xmit_errors " + std::to_string(*report.not_taken->xdp_xmit_errors) + " among them)";
   }
   if (report.unfinished != 0) line += "; unfinished: " + std::to_string(report.unfinished);

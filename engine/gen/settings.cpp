@@ -89,6 +89,26 @@ std::vector<cli::Option> traffic_options(Settings& s) {
        .value_name = "MAC",
        .help = "source address (default 02:00:00:00:00:01)",
        .value = cli::custom([&t](std::string_view text) { t.source = parse_mac(text); })},
+      {.name = "src4",
+       .value_name = "ADDR",
+       .help = "flow 0's IPv4 source (default 10.0.0.1)",
+       .value = cli::custom([&t](std::string_view text) { t.source4 = parse_ipv4(text); })},
+      {.name = "dst4",
+       .value_name = "ADDR",
+       .help = "IPv4 destination (default 198.18.0.1)",
+       .value = cli::custom([&t](std::string_view text) { t.destination4 = parse_ipv4(text); })},
+      {.name = "src6",
+       .value_name = "ADDR",
+       .help = "flow 0's IPv6 source (default 2001:2:0:1::1)",
+       .value = cli::custom([&t](std::string_view text) { t.source6 = parse_ipv6(text); })},
+      {.name = "dst6",
+       .value_name = "ADDR",
+       .help = "IPv6 destination (default 2001:2::1)",
+       .value = cli::custom([&t](std::string_view text) { t.destination6 = parse_ipv6(text); })},
+      {.name = "dst-port",
+       .value_name = "PORT",
+       .help = "destination port; 0: 9 for UDP, 80 for TCP (DNS: 53)",
+       .value = cli::number(t.destination_port, 0, 65535)},
       {.name = "replay",
        .value_name = "FILE",
        .help = "send a capture's packets, untouched, at the rate given (not at the capture's times)",
@@ -119,7 +139,8 @@ void require_sense(const Settings& s, const cli::OptionTable& table) {
   if (s.traffic.zipf > 0 && s.traffic.flows > max_zipf_flows)
     refuse("--zipf", "is drawn from at most 1000000 flows", "give fewer --flows");
   if (s.replay_path.empty()) return;
-  for (const char* name : {"mix", "size", "flows", "zipf", "vlan", "dst-mac", "src-mac", "seed"}) {
+  for (const char* name : {"mix", "size", "flows", "zipf", "vlan", "dst-mac", "src-mac", "seed", "src4", "dst4", "src6",
+                           "dst6", "dst-port"}) {
     if (table.count(name) != 0)
       refuse(std::string("--") + name, "a replay sends the capture's packets as they are", "leave it out");
   }
@@ -175,7 +196,7 @@ std::string help_text() {
          "Sends packets as live XDP frames or through AF_XDP sockets, and reports what was sent and what the device\n"
          "counted as not taken. Frame lengths are without the 4 bytes of FCS. Where 16 bytes of payload fit, a packet\n"
          "begins it with its sequence number (from 0) and the time (ns since 1970, UTC) at which its batch of up to\n"
-         "64 was begun, 8 bytes each in network byte order. Flow i comes from 10.0.0.1 + i or 2001:2:0:1::1 + i, port\n"
+         "64 was begun, 8 bytes each in network byte order. Flow i comes from the source address + i, port\n"
          "1024 + i mod 64512.\n" +
          option_table(settings).help();
 }

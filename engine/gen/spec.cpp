@@ -1,6 +1,8 @@
 // Parsers of the generator's values. A refusal (cli::BadValue) names the piece, what is wrong and what is allowed.
 #include "engine/gen/spec.h"
 
+#include <arpa/inet.h>
+
 #include <charconv>
 #include <optional>
 
@@ -113,6 +115,18 @@ MacAddress parse_mac(std::string_view text) {
   }
   if (!good) refuse(text, "is not six pairs of hexadecimal digits", "write it as 02:00:00:00:00:01");
   return mac;
+}
+
+std::uint32_t parse_ipv4(std::string_view text) {
+  in_addr address{};
+  if (inet_pton(AF_INET, std::string(text).c_str(), &address) != 1) refuse(text, "is no IPv4 address");
+  return ntohl(address.s_addr);
+}
+
+Ipv6Address parse_ipv6(std::string_view text) {
+  Ipv6Address address{};
+  if (inet_pton(AF_INET6, std::string(text).c_str(), address.data()) != 1) refuse(text, "is no IPv6 address");
+  return address;
 }
 
 }  // namespace engine::gen

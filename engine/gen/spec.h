@@ -21,6 +21,7 @@ constexpr bool is_ipv6(Kind kind) noexcept {
 constexpr bool is_dns(Kind kind) noexcept { return kind == Kind::dns4 || kind == Kind::dns6; }
 
 using MacAddress = std::array<std::uint8_t, 6>;
+using Ipv6Address = std::array<std::uint8_t, 16>;
 
 // VLAN identifiers, outer first; 0 where there is no tag.
 using VlanTags = std::array<std::uint16_t, 2>;
@@ -47,6 +48,12 @@ struct TrafficSpec {
   // Unicast and locally administered: nobody's, so a receiver's own stack lets it be. Broadcast would load every host.
   MacAddress destination{0x02, 0, 0, 0, 0, 0x02};
   MacAddress source{0x02, 0, 0, 0, 0, 0x01};
+  // Flow 0's source, and everybody's destination; RFC 2544 and RFC 5180 set the destinations aside for benchmarks.
+  std::uint32_t source4 = 0x0a000001;       // 10.0.0.1
+  std::uint32_t destination4 = 0xc6120001;  // 198.18.0.1
+  Ipv6Address source6{0x20, 0x01, 0, 2, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1};
+  Ipv6Address destination6{0x20, 0x01, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
+  std::uint16_t destination_port = 0;  // 0: 9 (discard) for UDP, 80 for TCP; DNS is always 53
 };
 
 inline constexpr std::uint32_t max_flows = 16'000'000;      // sources lie in 10.0.0.0/8
@@ -63,5 +70,7 @@ std::vector<SizeEntry> parse_sizes(std::string_view text);
 // "10" or "100,10": outer, inner.
 VlanTags parse_vlans(std::string_view text, char separator);
 MacAddress parse_mac(std::string_view text);
+std::uint32_t parse_ipv4(std::string_view text);  // in host order
+Ipv6Address parse_ipv6(std::string_view text);
 
 }  // namespace engine::gen

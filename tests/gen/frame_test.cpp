@@ -53,6 +53,24 @@ TEST(Frame, ReadsBackRightInEveryKindSizeAndTagging) {
   }
 }
 
+TEST(Frame, HasTheAddressesAndThePortAskedFor) {
+  TrafficSpec spec;
+  spec.source4 = parse_ipv4("192.0.2.250");
+  spec.destination4 = parse_ipv4("203.0.113.9");
+  spec.source6 = parse_ipv6("2001:db8::ff:fffe");
+  spec.destination6 = parse_ipv6("2001:db8:1::2");
+  spec.destination_port = 5555;
+  for (Kind kind : {Kind::udp4, Kind::tcp4, Kind::udp6, Kind::tcp6}) {
+    const auto bytes = packet_of(build_frame(spec, kind, {}, 100), {3, 0, 1, 2});
+    const Seen seen = read_packet(bytes);
+    EXPECT_EQ(seen.fault, "");
+    EXPECT_EQ(seen.source_low, is_ipv6(kind) ? 0x01000001U : 0xc00002fdU);
+    EXPECT_EQ(seen.destination_low, is_ipv6(kind) ? 2U : 0xcb007109U);
+    EXPECT_EQ(seen.destination_port, 5555);
+  }
+  EXPECT_EQ(read_packet(packet_of(build_dns_frame(spec, Kind::dns4, {}, 0, false), {})).destination_port, 53);
+}
+
 TEST(Frame, IsAsLongAsAskedForOrAsItsHeaders) {
   EXPECT_EQ(build_frame({}, Kind::udp4, {}, 64).bytes.size(), 64U);
   EXPECT_EQ(build_frame({}, Kind::udp6, {}, 60).bytes.size(), 62U);
