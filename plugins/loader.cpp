@@ -24,7 +24,8 @@ namespace {
 constexpr int kPolyClosures = 3;
 constexpr int kDryRounds = 8;  // after those
 constexpr std::uint32_t kBatchesPerRound = 24;
-constexpr std::uint32_t kSmallBatch = 64;
+constexpr std::uint32_t kBatchSizes[] = {256, 64, 16};  // full ones first
+constexpr std::size_t kStride = 1;  // so that every packet is once the first of a batch: that has a trace of its own
 constexpr std::uint64_t kRoundLimit_ns = 50'000'000;
 constexpr std::uint64_t kWarmUpLimit_ns = 200'000'000;
 constexpr std::size_t kScratch_bytes = 64u << 10;
@@ -263,12 +264,12 @@ void State::Impl::warm_up() {
 }
 
 void State::Impl::dry_batches(std::size_t batches, std::vector<std::uint8_t>& memory, std::size_t& at) noexcept {
-  const std::uint32_t sizes[] = {bound.capacity, std::min(kSmallBatch, bound.capacity)};
   const std::uint64_t until = monotonic_ns() + kRoundLimit_ns;
   for (std::size_t i = 0; i < batches && monotonic_ns() < until; ++i) {
-    for (const std::uint32_t count : sizes) {
+    for (const std::uint32_t size : kBatchSizes) {
       *bound.outbox = engine_outbox{memory.data(), 0, static_cast<std::uint32_t>(memory.size()), 0, 0};
-      dry_batch(count, at);
+      dry_batch(std::min(size, bound.capacity), at);
+      at = (at + kStride) % bound.traffic.packets.size();
     }
   }
 }

@@ -87,6 +87,10 @@ void State::Impl::report_error() noexcept {
   if (!dry && error_limit.pass(suppressed)) {
     const char* text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : nullptr;
     std::string message = text != nullptr ? text : std::string("an error that is a ") + luaL_typename(L, -1);
+    // A call in tail position has no line any more; the file at least is known.
+    if (message.find(".lua:") == std::string::npos && message.rfind("eval:", 0) != 0) {
+      message = std::string(file_name()) + ": " + message;
+    }
     if (suppressed != 0) message += " (and " + std::to_string(suppressed) + " more errors)";
     append(ENGINE_MESSAGE_ERROR, -1, message);
   }

@@ -113,7 +113,8 @@ ffi.metatype(addr_t, {
   __tostring = address_text,
   __eq = function(a, b)
     if istype(addr_t, a) and istype(addr_t, b) then return a._hi == b._hi and a._lo == b._lo end
-    if a == nil or b == nil then return false end
+    -- By type: == would come here again.
+    if type(a) == "nil" or type(b) == "nil" then return false end
     error('an address is compared with an address, as in p.src == ip"10.0.0.1"', 2)
   end,
 })

@@ -49,7 +49,9 @@ local function wide(low, ctype)
     write = ("cast(%s_p, to + o)[0] = V; o = o + 8"):format(ctype),
   }
 end
-local bytes_write = "if type(V) == 'string' then copy(to + o, V, #V) else copy(to + o, cell.frames + V._off, V._len) end"
+-- Strings and views: N is the length, O a view's place among the frames (nil for a string). They are read before anything
+-- is stored: behind a store the compiler would have to keep the view in memory, which is 40 bytes of garbage.
+local bytes_write = "if O == nil then copy(to + o, V, N) else copy(to + o, cell.frames + O, N) end; o = o + N"
 local types = {
   u8 = whole("0", "255", "u8", 1),
   u16 = whole("0", "65535", "u16", 2),
@@ -64,15 +66,14 @@ local types = {
     size = "16",
     write = "do local a = cast(u64_p, to + o); a[0] = V._hi; a[1] = V._lo end; o = o + 16",
   },
-  mac = { check = "is_bytes(V) and #V == 6", size = "6", write = bytes_write .. "; o = o + 6" },
+  mac = { bytes = true, check = "N == 6", size = "6", write = bytes_write },
   string = {
-    check = "is_bytes(V) and #V <= 65535",
-    size = "2 + #V",
-    write = "cast(u16_p, to + o)[0] = #V; " .. bytes_write .. "; o = o + 2 + #V",
+    bytes = true,
+    check = "N ~= nil and N <= 65535",
+    size = "2 + N",
+    write = "cast(u16_p, to + o)[0] = N; o = o + 2; " .. bytes_write,
   },
 }
--- The bytes of a string follow its length.
-types.string.write = "cast(u16_p, to + o)[0] = #V; o = o + 2; " .. bytes_write .. "; o = o + #V"
 
 local type_names = {}
 for name in pairs(types) do type_names[#type_names + 1] = name end
@@ -88,14 +89,14 @@ local tools = {
 local uint64_t, int64_t, view_t, check_view = ffi.typeof("uint64_t"), ffi.typeof("int64_t"), core.view_t, core.check_view
 function tools.is_u64(v) return istype(uint64_t, v) or (istype(int64_t, v) and v >= 0) end
 function tools.is_i64(v) return istype(int64_t, v) or (istype(uint64_t, v) and v <= 0x7fffffffffffffffULL) end
-function tools.is_bytes(v)
-  if type(v) == "string" then return true end
-  if not istype(view_t, v) then return false end
+function tools.measure(v)
+  if type(v) == "string" then return #v end
+  if not istype(view_t, v) then return nil end
   check_view(v, "emit")
-  return true
+  return v._len, v._off
 end
 function tools.bad(record, field, kind, value)
-  if value == nil then error(record .. ": field '" .. field .. "' is nil and not optional", 3) end
+  if type(value) == "nil" then error(record .. ": field '" .. field .. "' is nil and not optional", 3) end
   local shown = istype(core.addr_t, value) and core.address_text(value) or show(value)
   error(record .. ": field '" .. field .. "' takes " .. kind .. ", got " .. shown, 3)
 end
@@ -109,20 +110,21 @@ local function writer_source(fields)
   put("return function(handle, record, schema, names)\n return function(self")
   for i = 1, #fields do put(", v%d", i) end
   put(", extra)\n  if self ~= handle then error('call it as record:emit(...)', 2) end\n")
-  put("  if extra ~= nil then error(record .. ': more values than its %d fields', 2) end\n  local size = %d\n", #fields, head_bytes)
+  put("  if type(extra) ~= 'nil' then error(record .. ': more values than its %d fields', 2) end\n  local size = %d\n", #fields, head_bytes)
+  local function expand(text, i) return (text:gsub("%f[%u][VNO]%f[%U]", { V = "v" .. i, N = "n" .. i, O = "o" .. i })) end
   for i, field in ipairs(fields) do
     local kind = types[field.type]
-    local function with_value(text) return (text:gsub("V", "v" .. i, nil)) end
-    local open = field.optional and ("  size = size + 1\n  if v%d ~= nil then\n"):format(i) or "  do\n"
-    put("%s", open)
-    put("  if not (%s) then bad(record, names[%d], '%s', v%d) end\n", with_value(kind.check), i, field.type, i)
-    put("  size = size + %s\n  end\n", with_value(kind.size))
+    if kind.bytes then put("  local n%d, o%d\n", i, i) end
+    put("  %s\n", field.optional and expand("size = size + 1 if type(V) ~= 'nil' then", i) or "do")
+    if kind.bytes then put("  %s\n", expand("N, O = measure(V)", i)) end
+    put("  if not (%s) then bad(record, names[%d], '%s', v%d) end\n", expand(kind.check, i), i, field.type, i)
+    put("  size = size + %s\n  end\n", expand(kind.size, i))
   end
   put("  local to = reserve(1, schema, size)\n  if to == nil then return false end\n  local o = 0\n")
   for i, field in ipairs(fields) do
-    local write = types[field.type].write:gsub("V", "v" .. i, nil)
+    local write = expand(types[field.type].write, i)
     if field.optional then
-      put("  if v%d == nil then to[o] = 0; o = o + 1 else to[o] = 1; o = o + 1; %s end\n", i, write)
+      put("  if type(v%d) == 'nil' then to[o] = 0; o = o + 1 else to[o] = 1; o = o + 1; %s end\n", i, write)
     else
       put("  %s\n", write)
     end
@@ -191,8 +193,11 @@ local function json_value(value, depth)
   if kind == "number" then
     if value ~= value or value == math.huge or value == -math.huge then return "null" end
     if floor(value) == value and value > -1e15 and value < 1e15 then return format("%d", value) end
-    local short = format("%.15g", value)
-    return tonumber(short) == value and short or format("%.17g", value)
+    for digits = 15, 16 do
+      local short = format("%." .. digits .. "g", value)
+      if tonumber(short) == value then return short end
+    end
+    return format("%.17g", value)
   end
   if kind == "cdata" then
     if istype(uint64_t, value) or istype(int64_t, value) then return (tostring_raw(value):gsub("U?LL$", "")) end

@@ -201,7 +201,7 @@ ffi.metatype(view_t, {
   __eq = function(a, b)
     if not istype(view_t, a) then a, b = b, a end
     check_view(a, "==")
-    if b == nil then return false end
+    if type(b) == "nil" then return false end
     if type(b) == "string" then return #b == a._len and equal(cell.frames + a._off, b, #b) end
     if istype(view_t, b) then return view_text(a) == view_text(b) end
     error("a view is compared with a string or a view", 2)

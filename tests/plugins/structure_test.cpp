@@ -1,0 +1,255 @@
+// The counting structures, without Lua: what they count, how they merge, what they publish when they are full.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <random>
+
+#include "plugins/counter.h"
+#include "plugins/topk.h"
+#include "tests/plugins/lab.h"
+
+using plugins::Counter;
+using plugins::KeySpec;
+using plugins::TopK;
+using plugins::ValueKey;
+
+namespace {
+
+// Writes what is published as text: one line per item.
+class Lines : public plugins::Visitor {
+ public:
+  void unsigned_number(std::string_view name, std::uint64_t value) override { put(name, std::to_string(value)); }
+  void signed_number(std::string_view name, std::int64_t value) override { put(name, std::to_string(value)); }
+  void real(std::string_view name, double value) override { put(name, std::to_string(value)); }
+  void boolean(std::string_view name, bool value) override { put(name, value ? "yes" : "no"); }
+  void text(std::string_view name, std::string_view value) override { put(name, "'" + std::string(value) + "'"); }
+  void address(std::string_view name, const engine_addr& value) override {
+    std::uint8_t bytes[16];
+    std::memcpy(bytes, &value, sizeof bytes);
+    put(name, std::to_string(bytes[12]) + "." + std::to_string(bytes[15]));
+  }
+  void begin_list(std::string_view name) override { list_ = name; }
+  void end_list() override {}
+  void begin_item() override { lines.push_back(list_ + ":"); }
+  void end_item() override {}
+  std::vector<std::string> lines;
+
+ private:
+  void put(std::string_view name, const std::string& value) { lines.back() += " " + std::string(name) + "=" + value; }
+  std::string list_;
+};
+
+std::vector<std::string> published(const plugins::Part& part) {
+  Lines lines;
+  part.publish(lines);
+  return lines.lines;
+}
+
+engine_packet packet(unsigned host, std::uint8_t proto = 17, std::uint16_t port = 53, std::uint32_t len = 100) {
+  engine_packet p;
+  std::memset(static_cast<void*>(&p), 0, sizeof p);
+  lab::set(p, offsetof(engine_packet, src), lab::v4(10, 0, host >> 8, host & 255));
+  LAB_SET(p, proto, proto);
+  LAB_SET(p, dst_port, port);
+  LAB_SET(p, len, len);
+  return p;
+}
+
+using Published = std::vector<std::string>;
+
+TEST(Key, NamesEveryFieldItTakesAndRefusesOthers) {
+  for (const std::string& name : KeySpec::known_fields()) EXPECT_EQ(KeySpec::of({name}).by_value(), false);
+  EXPECT_THROW(KeySpec::of({"payload"}), engine::SetupError);
+  EXPECT_THROW(KeySpec::of({"proto", "proto"}), engine::SetupError);
+  EXPECT_THROW(KeySpec::of({"_off"}), engine::SetupError);
+}
+
+TEST(Key, GivesBackEveryFieldInAnyOrder) {
+  std::vector<std::string> names = KeySpec::known_fields();
+  std::mt19937 random(7);
+  for (int round = 0; round < 200; ++round) {
+    std::shuffle(names.begin(), names.end(), random);
+    const std::vector<std::string> some(names.begin(), names.begin() + 1 + round % 12);
+    engine_packet p;
+    for (std::size_t i = 0; i < sizeof p; ++i) {
+      lab::set(p, i, static_cast<std::uint8_t>(random()));
+    }
+    LAB_SET(p, is_fragment, true);
+    const std::map<std::string, std::uint64_t> truth = {
+        {"proto", p.proto},       {"src_port", p.src_port}, {"dst_port", p.dst_port}, {"src4", p.src4},
+        {"ttl", p.ttl},           {"tcp_seq", p.tcp_seq},   {"vlan", p.vlan},         {"len", p.len},
+        {"eth_type", p.eth_type}, {"queue", p.queue}};
+    Counter counter(KeySpec::of(some), 4);
+    counter.add(p);
+    const std::string line = published(counter)[0];
+    for (const std::string& name : some) {
+      const auto known = truth.find(name);
+      const std::string wanted = " " + name + "=" + (known != truth.end() ? std::to_string(known->second) + " " : "");
+      EXPECT_NE(line.find(wanted), std::string::npos) << line << "\n" << wanted;
+    }
+  }
+}
+
+TEST(Counter, CountsPacketsAndBytesPerKeyLargestFirst) {
+  Counter counter(KeySpec::of({"src", "proto", "dst_port"}));
+  for (int i = 0; i < 3; ++i) counter.add(packet(1, 17, 53, 60));
+  for (int i = 0; i < 5; ++i) counter.add(packet(2, 6, 443, 1500));
+  counter.add(packet(1, 6, 53, 60));
+  EXPECT_EQ(published(counter), (Published{"entries: src=10.2 proto=6 dst_port=443 packets=5 bytes=7500",
+                                           "entries: src=10.1 proto=17 dst_port=53 packets=3 bytes=180",
+                                           "entries: src=10.1 proto=6 dst_port=53 packets=1 bytes=60"}));
+}
+
+TEST(Counter, CountsValuesOfEveryKind) {
+  Counter counter(KeySpec::values());
+  counter.add_value(ValueKey("www.example.org"), 3);
+  counter.add_value(ValueKey("www.example.orh"), 2);
+  counter.add_value(ValueKey(""), 1);
+  counter.add_value(ValueKey(53.0), 7);
+  counter.add_value(ValueKey(-0.0), 1);
+  counter.add_value(ValueKey(0.0), 1);
+  counter.add_value(ValueKey(lab::v4(10, 0, 0, 9)), 4);
+  counter.add_value(ValueKey(std::string(300, 'x')), 9);
+  counter.add_value(ValueKey(std::string(253, 'x')), 1);
+  EXPECT_EQ(published(counter),
+            (Published{"entries: key='" + std::string(253, 'x') + "' count=10", "entries: key=53.000000 count=7",
+                       "entries: key=10.9 count=4", "entries: key='www.example.org' count=3",
+                       "entries: key='www.example.orh' count=2", "entries: key=0.000000 count=2",
+                       "entries: key='' count=1"}));
+}
+
+TEST(Counter, PutsWhatComesAfterTheLastKeyIntoTheOverflow) {
+  Counter counter(KeySpec::of({"src"}), 2);
+  for (unsigned host : {1, 2, 3, 1, 4}) counter.add(packet(host));
+  EXPECT_EQ(published(counter), (Published{"entries: src=10.1 packets=2 bytes=200",
+                                           "entries: src=10.2 packets=1 bytes=100", "overflow: packets=2 bytes=200"}));
+  counter.clear();
+  EXPECT_TRUE(counter.empty());
+  EXPECT_TRUE(published(counter).empty());
+}
+
+TEST(Counter, MergesExactlyAndBeyondAWorkersLimit) {
+  std::map<unsigned, int> truth;
+  std::vector<Counter> parts;
+  std::mt19937 random(1);
+  for (int worker = 0; worker < 4; ++worker) {
+    parts.emplace_back(KeySpec::of({"src"}), 3000);
+    for (int i = 0; i < 5000; ++i) {
+      const unsigned host = worker * 2000 + random() % 2500;
+      ++truth[host];
+      parts.back().add(packet(host));
+    }
+  }
+  const auto merged = parts[0].make_empty(), reverse = parts[0].make_empty();
+  for (const auto& part : parts) merged->merge(part);
+  std::for_each(parts.rbegin(), parts.rend(), [&](const auto& part) { reverse->merge(part); });
+  const Published lines = published(*merged);
+  EXPECT_EQ(lines.size(), truth.size());
+  EXPECT_EQ(lines, published(*reverse)) << "the order of merging does not show";
+  std::uint64_t sum = 0;
+  for (const auto& line : lines) sum += std::stoul(line.substr(line.find("packets=") + 8));
+  EXPECT_EQ(sum, 20000u);
+}
+
+TEST(Counter, CanBeUsedAgainAfterEachClear) {
+  Counter counter(KeySpec::of({"src"}), 1000);
+  for (unsigned round = 0; round < 200; ++round) {
+    const unsigned keys = round % 3 == 0 ? 1000 : round % 7;
+    for (unsigned i = 0; i < keys; ++i) counter.add(packet(round * 31 + i));
+    for (unsigned i = 0; i < keys; ++i) counter.add(packet(round * 31 + i));
+    ASSERT_EQ(counter.size(), keys);
+    for (const auto& line : published(counter)) ASSERT_NE(line.find(" packets=2 "), std::string::npos) << line;
+    counter.clear();
+  }
+}
+
+// A stream in which host h comes with a weight of about 1/h, and its true counts.
+std::vector<unsigned> skewed(std::size_t packets, unsigned hosts, std::uint32_t seed,
+                             std::map<std::string, std::uint64_t>& truth) {
+  std::mt19937 random(seed);
+  std::vector<unsigned> stream;
+  for (std::size_t i = 0; i < packets; ++i) {
+    const double u = (random() % 1000000 + 1) / 1e6;
+    const auto host =
+        static_cast<unsigned>(std::min<double>(hosts - 1, 1 / u * 3)) + (random() % 4 == 0 ? random() % hosts : 0);
+    stream.push_back(host % hosts);
+    ++truth[std::to_string(host % hosts)];
+  }
+  return stream;
+}
+
+// key='n' count=c error=e: n's true count lies in [c - e, c].
+void expect_bounds(const Published& lines, std::map<std::string, std::uint64_t>& truth) {
+  for (const auto& line : lines) {
+    const auto key_at = line.find('\'') + 1;
+    const std::string key = line.substr(key_at, line.find('\'', key_at) - key_at);
+    const auto count = std::stoull(line.substr(line.find("count=") + 6));
+    const auto error = std::stoull(line.substr(line.find("error=") + 6));
+    EXPECT_LE(truth[key], count) << line;
+    EXPECT_GE(truth[key] + error, count) << line;
+  }
+}
+
+TEST(TopK, IsExactWhileItHoldsEveryKey) {
+  TopK top(KeySpec::of({"src"}), 2);
+  for (unsigned host = 1; host <= 100; ++host) {
+    for (unsigned i = 0; i < host; ++i) top.add(packet(host));
+  }
+  EXPECT_EQ(published(top), (Published{"entries: src=10.100 packets=100 bytes=10000 error=0",
+                                       "entries: src=10.99 packets=99 bytes=9900 error=0"}));
+}
+
+TEST(TopK, BoundsItsErrorWhenThereAreMoreKeysThanItTracks) {
+  std::map<std::string, std::uint64_t> truth;
+  TopK top(KeySpec::values(), 20, 256);
+  for (const unsigned host : skewed(200000, 20000, 3, truth)) top.add_value(ValueKey(std::to_string(host)), 1);
+  const Published lines = published(top);
+  ASSERT_EQ(lines.size(), 20u);
+  expect_bounds(lines, truth);
+  // Space-Saving's promise: no error above packets / tracked keys, here with the slack of evicting by halves.
+  EXPECT_LE(top.floor(), 4 * 200000u / 256);
+  EXPECT_GT(top.floor(), 0u);
+  const auto most = std::max_element(truth.begin(), truth.end(), [](auto& a, auto& b) { return a.second < b.second; });
+  EXPECT_NE(lines[0].find("'" + most->first + "'"), std::string::npos) << lines[0];
+}
+
+TEST(TopK, TakesWeights) {
+  std::map<std::string, std::uint64_t> truth;
+  TopK top(KeySpec::values(), 10, 64);
+  std::mt19937 random(5);
+  for (int i = 0; i < 50000; ++i) {
+    const std::string key = std::to_string(random() % 10 == 0 ? random() % 5 : random() % 5000);
+    const std::uint64_t weight = random() % 1500;
+    truth[key] += weight;
+    top.add_value(ValueKey(key), weight);
+  }
+  expect_bounds(published(top), truth);
+}
+
+TEST(TopK, AddsUpErrorBoundsWhenMergingInAnyOrder) {
+  std::map<std::string, std::uint64_t> truth;
+  std::vector<TopK> parts;
+  for (std::uint32_t worker = 0; worker < 4; ++worker) {
+    parts.emplace_back(KeySpec::values(), 20, 256);
+    for (const unsigned host : skewed(50000, 5000, worker, truth))
+      parts.back().add_value(ValueKey(std::to_string(host)), 1);
+  }
+  const auto merged = parts[0].make_empty(), reverse = parts[0].make_empty();
+  for (const auto& part : parts) merged->merge(part);
+  std::for_each(parts.rbegin(), parts.rend(), [&](const auto& part) { reverse->merge(part); });
+  expect_bounds(published(*merged), truth);
+  EXPECT_EQ(published(*merged), published(*reverse));
+}
+
+TEST(TopK, SurvivesNothingButNewKeys) {
+  TopK top(KeySpec::of({"src", "dst_port"}), 5, 100);
+  for (unsigned i = 0; i < 300000; ++i) top.add(packet(i & 0xffff, 17, static_cast<std::uint16_t>(i >> 16)));
+  EXPECT_EQ(published(top).size(), 5u);
+  EXPECT_LE(top.size(), 100u);
+  top.clear();
+  EXPECT_EQ(top.floor(), 0u);
+  EXPECT_TRUE(top.empty());
+}
+
+}  // namespace
