@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "engine/gen/byte_writer.h"
+
 namespace engine::gen {
 namespace {
 
@@ -19,32 +21,16 @@ constexpr std::uint16_t type_a = 1, type_aaaa = 28, class_in = 1;
 // Header flags, RFC 1035 section 4.1.1: QR, RD, RA, and RCODE 3 for a name that does not exist.
 constexpr std::uint16_t flags_query = 0x0100, flags_response = 0x8180, rcode_name_error = 3;
 
-class Writer {
- public:
-  void u8(std::uint8_t value) { bytes_.push_back(std::byte{value}); }
-  void u16(std::uint16_t value) {
-    u8(static_cast<std::uint8_t>(value >> 8));
-    u8(static_cast<std::uint8_t>(value));
+void add_name(ByteWriter& out, std::string_view text) {
+  while (!text.empty()) {
+    const std::size_t dot = text.find('.');
+    const std::string_view label = text.substr(0, dot);
+    out.u8(static_cast<unsigned>(label.size()));
+    for (char c : label) out.u8(static_cast<unsigned char>(c));
+    text.remove_prefix(dot == std::string_view::npos ? text.size() : dot + 1);
   }
-  void u32(std::uint32_t value) {
-    u16(static_cast<std::uint16_t>(value >> 16));
-    u16(static_cast<std::uint16_t>(value));
-  }
-  void name(std::string_view text) {
-    while (!text.empty()) {
-      const std::size_t dot = text.find('.');
-      const std::string_view label = text.substr(0, dot);
-      u8(static_cast<std::uint8_t>(label.size()));
-      for (char c : label) u8(static_cast<std::uint8_t>(c));
-      text.remove_prefix(dot == std::string_view::npos ? text.size() : dot + 1);
-    }
-    u8(0);
-  }
-  std::vector<std::byte> take() { return std::move(bytes_); }
-
- private:
-  std::vector<std::byte> bytes_;
-};
+  out.u8(0);
+}
 
 }  // namespace
 
@@ -52,13 +38,13 @@ std::vector<std::byte> build_dns_message(std::size_t name, bool response) {
   const bool exists = name + 1 < dns_name_count;
   const bool ipv6 = name % 2 == 1;
   const std::uint16_t type = ipv6 ? type_aaaa : type_a;
-  Writer out;
+  ByteWriter out;
   out.u16(0);  // transaction identifier: patched per packet
   out.u16(response ? flags_response | (exists ? 0 : rcode_name_error) : flags_query);
   out.u16(1);
   out.u16(response && exists ? 1 : 0);
   out.u32(0);
-  out.name(names[name]);
+  add_name(out, names[name]);
   out.u16(type);
   out.u16(class_in);
   if (response && exists) {

@@ -6,6 +6,7 @@
 
 #include <cstring>
 
+#include "engine/gen/byte_writer.h"
 #include "engine/gen/checksum.h"
 #include "engine/gen/dns.h"
 
@@ -14,30 +15,6 @@ namespace {
 
 constexpr std::uint16_t port_discard = 9, port_http = 80, port_dns = 53;
 constexpr std::uint8_t proto_icmp = 1, proto_tcp = 6, proto_udp = 17, proto_icmp6 = 58;
-
-// Appends header after header; every offset in it is known from the size so far.
-class Builder {
- public:
-  std::uint16_t at() const noexcept { return static_cast<std::uint16_t>(bytes_.size()); }
-  void u8(unsigned value) { bytes_.push_back(static_cast<std::byte>(value)); }
-  void u16(unsigned value) {
-    u8(value >> 8 & 0xff);
-    u8(value & 0xff);
-  }
-  void u32(std::uint32_t value) {
-    u16(value >> 16);
-    u16(value & 0xffff);
-  }
-  void raw(std::span<const std::uint8_t> data) {
-    for (std::uint8_t value : data) u8(value);
-  }
-  void raw(std::span<const std::byte> data) { bytes_.insert(bytes_.end(), data.begin(), data.end()); }
-  std::span<std::byte> bytes() noexcept { return bytes_; }
-  std::vector<std::byte> take() { return std::move(bytes_); }
-
- private:
-  std::vector<std::byte> bytes_;
-};
 
 std::uint8_t transport_of(Kind kind) noexcept {
   switch (kind) {
@@ -55,7 +32,7 @@ std::uint8_t transport_of(Kind kind) noexcept {
 
 std::size_t transport_header_bytes(Kind kind) noexcept { return transport_of(kind) == proto_tcp ? 20 : 8; }
 
-void add_ethernet(Builder& out, const TrafficSpec& spec, Kind kind, VlanTags vlans) {
+void add_ethernet(ByteWriter& out, const TrafficSpec& spec, Kind kind, VlanTags vlans) {
   out.raw(std::span(spec.destination));
   out.raw(std::span(spec.source));
   if (vlans[0] != 0) {
@@ -70,7 +47,7 @@ void add_ethernet(Builder& out, const TrafficSpec& spec, Kind kind, VlanTags vla
 }
 
 // `reverse`: from the server to the flow's client.
-void add_ip(Builder& out, gen_frame_layout& layout, const TrafficSpec& spec, Kind kind, std::size_t payload_bytes,
+void add_ip(ByteWriter& out, gen_frame_layout& layout, const TrafficSpec& spec, Kind kind, std::size_t payload_bytes,
             bool reverse) {
   const std::uint16_t start = out.at();
   if (is_ipv6(kind)) {
@@ -98,7 +75,7 @@ void add_ip(Builder& out, gen_frame_layout& layout, const TrafficSpec& spec, Kin
   layout.ip_check_off = static_cast<std::uint16_t>(start + 10);
 }
 
-void add_transport(Builder& out, gen_frame_layout& layout, const TrafficSpec& spec, Kind kind,
+void add_transport(ByteWriter& out, gen_frame_layout& layout, const TrafficSpec& spec, Kind kind,
                    std::size_t payload_bytes, bool reverse) {
   const std::uint16_t start = out.at();
   const std::uint8_t proto = transport_of(kind);
@@ -151,7 +128,7 @@ void take_sums(std::span<std::byte> frame, gen_frame_layout& layout, Kind kind, 
 
 FrameTemplate build(const TrafficSpec& spec, Kind kind, VlanTags vlans, std::span<const std::byte> payload,
                     bool reverse) {
-  Builder out;
+  ByteWriter out;
   FrameTemplate result;
   result.kind = kind;
   add_ethernet(out, spec, kind, vlans);

@@ -17,8 +17,6 @@
 namespace engine::gen {
 namespace {
 
-constexpr std::uint64_t file_start_ns = 1'700'000'000'000'000'000;
-constexpr double file_rate_pps = 1e6;
 // Up to here `auto` paces AF_XDP sockets, which sleep between packets; live frames would take a core for themselves.
 constexpr double sleeping_pps = 200'000;
 constexpr std::uint32_t ethernet_bytes = 14, vlan_bytes = 4;
@@ -92,12 +90,6 @@ std::unique_ptr<Sender> make_sender(const Settings& settings, const xsk::Link& l
   return sender;
 }
 
-void note_replay(const Replay& replay, Report& report) {
-  if (replay.unsendable != 0)
-    report.notes.push_back(std::to_string(replay.unsendable) +
-                           " packets of the capture were left out: cut off, too long or too short to send");
-}
-
 Outcome send(const Settings& settings) {
   const xsk::Link link = xsk::read_link(settings.interface_name);
   if (!link.is_up || !link.has_carrier)
@@ -109,11 +101,7 @@ Outcome send(const Settings& settings) {
   Load load = settings.load();
   std::optional<Replay> replay;
   if (!settings.replay_path.empty()) {
-    replay = read_replay(settings.replay_path, link.mtu_bytes + ethernet_bytes + 2 * vlan_bytes);
-    note_replay(*replay, outcome.report);
-    const std::uint64_t packets = replay->frames.size() * settings.loops;
-    if (packets != 0) load.count = load.count == 0 ? packets : std::min(load.count, packets);
-    outcome.failure = replay->damage.empty() ? "" : "replay " + settings.replay_path + ": " + replay->damage;
+    replay = open_replay(settings, link.mtu_bytes + ethernet_bytes + 2 * vlan_bytes, load, outcome);
   } else {
     outcome.report.notes = traffic.notes();
     require_fit(link, traffic.longest_bytes());
@@ -134,52 +122,22 @@ Outcome send(const Settings& settings) {
   return outcome;
 }
 
-Outcome write(const Settings& settings) {
-  Outcome outcome;
-  Report& report = outcome.report;
-  report.target = settings.write_path;
-  report.method = "file";
-  Load load = settings.load();
-  if (load.rate_pps <= 0) load.rate_pps = file_rate_pps;
-  std::optional<Replay> replay;
-  if (!settings.replay_path.empty()) {
-    replay = read_replay(settings.replay_path, max_frame_bytes);
-    note_replay(*replay, report);
-    const std::uint64_t packets = replay->frames.size() * settings.loops;
-    if (packets != 0) load.count = load.count == 0 ? packets : std::min(load.count, packets);
-    outcome.failure = replay->damage.empty() ? "" : "replay " + settings.replay_path + ": " + replay->damage;
-  }
-  Traffic traffic(settings.traffic);
-  if (!replay) report.notes = traffic.notes();
-  const Pacer pacer(load, file_start_ns);
-  CaptureWriter file(settings.write_path);
-  Interrupts interrupts;
-  std::vector<std::byte> frame(traffic.longest_bytes());
-  for (std::uint64_t n = 0; n < pacer.limit() && !report.interrupted; ++n) {
-    const std::uint64_t time_ns = pacer.time_of(n);
-    std::span<const std::byte> bytes;
-    if (replay) {
-      bytes = replay->bytes(replay->frames[n % replay->frames.size()]);
-      report.replayed += {1, bytes.size()};
-    } else {
-      Packet packet = traffic.next();
-      packet.write(time_ns, frame.data());
-      bytes = std::span(frame).first(packet.size_bytes());
-      report.kinds[static_cast<std::size_t>(packet.kind())] += {1, bytes.size()};
-      report.stamped += packet.frame->stamped();
-    }
-    file.write(time_ns, bytes);
-    report.total += {1, bytes.size()};
-    if (n % 1024 == 0) report.interrupted = interrupts.arrived(0);
-  }
-  file.close();
-  report.seconds = static_cast<double>(pacer.time_of(report.total.packets) - file_start_ns) * 1e-9;
-  return outcome;
-}
-
 }  // namespace
 
-Outcome generate(const Settings& settings) { return settings.write_path.empty() ? send(settings) : write(settings); }
+Outcome generate(const Settings& settings) {
+  return settings.write_path.empty() ? send(settings) : write_file(settings);
+}
+
+Replay open_replay(const Settings& settings, std::size_t longest_bytes, Load& load, Outcome& outcome) {
+  Replay replay = read_replay(settings.replay_path, longest_bytes);
+  const std::uint64_t packets = replay.frames.size() * settings.loops;
+  if (packets != 0) load.count = load.count == 0 ? packets : std::min(load.count, packets);
+  if (!replay.damage.empty()) outcome.failure = "replay " + settings.replay_path + ": " + replay.damage;
+  if (replay.unsendable != 0)
+    outcome.report.notes.push_back(std::to_string(replay.unsendable) +
+                                   " packets of the capture were left out: cut off, too long or too short to send");
+  return replay;
+}
 
 ExitCode run(std::span<char* const> args) {
   const Settings settings = parse_settings(args);

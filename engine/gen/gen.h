@@ -8,6 +8,7 @@
 #include <span>
 
 #include "engine/base/error.h"
+#include "engine/gen/capture_file.h"
 #include "engine/gen/report.h"
 #include "engine/gen/settings.h"
 
@@ -23,5 +24,9 @@ struct Outcome {
   std::string failure;
 };
 Outcome generate(const Settings& settings);
+
+// Its parts: to a file, and what a replay adds to either way.
+Outcome write_file(const Settings& settings);
+Replay open_replay(const Settings& settings, std::size_t longest_bytes, Load& load, Outcome& outcome);
 
 }  // namespace engine::gen
