@@ -76,7 +76,7 @@ def test_a_file_that_is_cut_off_is_processed_up_to_there(capture_file, tmp_path)
 def protocol_counts(lines):
     counts = {}
     for line in map(json.loads, lines):
-        for entry in line.get("entries", []):
+        for entry in line["entries"] if line["type"] == "protocols" else []:
             key = (entry["ip_version"], entry["proto"])
             counts[key] = counts.get(key, 0) + entry["packets"]
     return counts
