@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "frames.h"
+#include "tests/decode/frames.h"
 
 namespace test {
 

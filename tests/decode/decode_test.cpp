@@ -6,8 +6,8 @@
 #include <array>
 #include <bit>
 
-#include "frames.h"
-#include "guarded_frame.h"
+#include "tests/decode/frames.h"
+#include "tests/decode/guarded_frame.h"
 
 namespace test {
 namespace {

@@ -1,18 +1,14 @@
 // Capture files as a source: formats, time, intervals, errors. The reader and the workers are threads here as in the
-// product, which is why this is a program of its own: it also runs under TSan.
+// product.
 #include "engine/file/file_source.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <array>
 #include <set>
-#include <stdexcept>
-#include <thread>
 
-#include "capture_writer.h"
-#include "engine/base/unique_fd.h"
-#include "source_reader.h"
+#include "tests/decode/capture_writer.h"
+#include "tests/decode/source_reader.h"
 
 namespace test {
 namespace {
@@ -247,116 +243,6 @@ TEST(FileSource, EndsAfterTheNumberOfPacketsAskedFor) {
   limited.max_packets = 42;
   FileSource source(limited);
   EXPECT_EQ(packets_of(read_all(source)[0]).size(), 42u);
-}
-
-TEST(FileSource, WaitsForASlowWorkerAndLosesNothing) {
-  // 30,000 frames of 1 KiB through 1 MiB queues; the second worker does not start before the reader has filled one.
-  std::vector<Record> records;
-  for (unsigned i = 0; i < 30000; ++i) records.push_back({kStart_ns + i, udp_frame(1000 + i % 500, 900 + i % 100)});
-  const TemporaryFile file(pcap(records, {.nanoseconds = true}));
-  FileOptions small = options(file, 2);
-  small.queue_bytes = 1 << 20;
-  FileSource source(small);
-  std::thread reader([&] { source.run(); });
-  while (source.handed(1) == 0) std::this_thread::yield();
-  std::vector<Item> first;
-  std::thread worker([&] { first = read_queue(source.queue(0)); });
-  const std::vector<Item> second = read_queue(source.queue(1));
-  worker.join();
-  reader.join();
-  EXPECT_EQ(packets_of(first).size() + packets_of(second).size(), records.size());
-  EXPECT_EQ(source.handed(0) + source.handed(1), records.size());
-}
-
-TEST(FileSource, ShowsProgressToTheOthersBeforeItSleeps) {
-  // Worker 1 gets nothing but must learn how far the reader came when worker 0's queue is full.
-  std::vector<Record> records(3000, {kStart_ns, udp_frame(1, 1400)});
-  const TemporaryFile file(pcap(records));
-  FileOptions small = options(file, 2);
-  small.queue_bytes = 1 << 20;
-  FileSource source(small);
-  std::thread reader([&] { source.run(); });
-  const auto idle_at = [&] { return source.handed(0) != 0 ? 1u : 0u; };
-  while (source.handed(0) + source.handed(1) == 0) std::this_thread::yield();
-  const std::uint32_t idle = idle_at(), busy = 1 - idle;
-  double seen = 0;
-  // A ring of 1 MiB takes about 700 of these frames: fewer than the regular distance of progress marks.
-  while (seen < 500) {
-    if (const auto marker = source.queue(idle).next_marker()) {
-      seen = marker->place;
-    } else {
-      source.queue(idle).wait();
-    }
-  }
-  EXPECT_LT(seen, 1024);
-  std::thread rest([&] { read_queue(source.queue(idle)); });
-  EXPECT_EQ(packets_of(read_queue(source.queue(busy))).size(), records.size());
-  rest.join();
-  reader.join();
-}
-
-// A pipe in the place of standard input; a thread of the test writes into it.
-class PipeInput {
- public:
-  PipeInput() {
-    int ends[2];
-    if (::pipe(ends) != 0) throw std::runtime_error("pipe");
-    saved_.reset(::dup(0));
-    ::dup2(ends[0], 0);
-    ::close(ends[0]);
-    writer.reset(ends[1]);
-  }
-  ~PipeInput() { ::dup2(saved_.get(), 0); }
-  void write(const Bytes& bytes) const {
-    for (std::size_t done = 0; done < bytes.size();) {
-      const ssize_t n = ::write(writer.get(), bytes.data() + done, bytes.size() - done);
-      if (n <= 0) throw std::runtime_error("write");
-      done += static_cast<std::size_t>(n);
-    }
-  }
-  engine::UniqueFd writer;
-
- private:
-  engine::UniqueFd saved_;
-};
-
-TEST(FileSource, ReadsStandardInput) {
-  for (const bool is_pcapng : {false, true}) {
-    const std::vector<Record> records(3000, {kStart_ns, udp_frame(1, 500)});
-    PipeInput input;
-    std::thread writer([&] {
-      input.write(is_pcapng ? pcapng(records) : pcap(records));
-      input.writer.reset();
-    });
-    FileOptions from_pipe;
-    from_pipe.path = "-";
-    FileSource source(from_pipe);
-    EXPECT_EQ(packets_of(read_all(source)[0]).size(), records.size());
-    EXPECT_NO_THROW(source.throw_if_cut_off());
-    writer.join();
-  }
-}
-
-TEST(FileSource, GivesOutWhatItHasBeforeItWaitsForMoreInput) {
-  PipeInput input;
-  const Bytes content = pcap({{kStart_ns, udp_frame(1)}, {kStart_ns, udp_frame(2)}});
-  input.write(content);
-  FileOptions from_pipe;
-  from_pipe.path = "-";
-  FileSource source(from_pipe);
-  std::thread reader([&] { source.run(); });
-  std::size_t got = 0;
-  while (got < 2) {
-    if (const engine::FileBatch batch = source.queue(0).receive(64); !batch.empty())
-      got += batch.size();
-    else if (!source.queue(0).next_marker())
-      source.queue(0).wait();
-  }
-  source.stop();  // the reader waits for input: this must end it, without an error
-  const auto items = read_queue(source.queue(0));
-  reader.join();
-  EXPECT_EQ(items.back().marker.kind, FileRecordKind::end);
-  EXPECT_NO_THROW(source.throw_if_cut_off());
 }
 
 TEST(FileSource, CutsAFrameThatNoQueueCouldTake) {

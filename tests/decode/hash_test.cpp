@@ -5,8 +5,8 @@
 #include <cmath>
 #include <unordered_set>
 
-#include "frames.h"
-#include "guarded_frame.h"
+#include "tests/decode/frames.h"
+#include "tests/decode/guarded_frame.h"
 
 namespace test {
 namespace {

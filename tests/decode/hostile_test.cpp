@@ -3,8 +3,8 @@
 
 #include <random>
 
-#include "frames.h"
-#include "guarded_frame.h"
+#include "tests/decode/frames.h"
+#include "tests/decode/guarded_frame.h"
 
 namespace test {
 namespace {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "engine/file/file_source.h"
-#include "frames.h"
+#include "tests/decode/frames.h"
 
 namespace test {
 
