@@ -83,9 +83,15 @@ class SpscRing {
 
   // One record, copied, not yet published; false if there is no room.
   bool push(std::span<const std::byte> record) noexcept {
-    const std::span<std::byte> room = window(record.size());
-    if (room.empty()) return false;
-    std::memcpy(room.data(), record.data(), record.size());
+    const std::size_t position = written_ & mask_;
+    // The common case without the general one's arithmetic: it fits before the lap's end and into the known free bytes.
+    if (std::max(position, written_ - seen_head_) + record.size() <= capacity()) {
+      std::memcpy(data_ + position, record.data(), record.size());
+    } else {
+      const std::span<std::byte> room = window(record.size());
+      if (room.empty()) return false;
+      std::memcpy(room.data(), record.data(), record.size());
+    }
     advance(record.size());
     return true;
   }
@@ -94,17 +100,8 @@ class SpscRing {
 
   // Published records that lie contiguously; empty if there are none.
   std::span<const std::byte> readable() noexcept {
-    if (read_ == seen_tail_ && !look()) return {};
-    if (read_ == seen_wrap_) {
-      read_ += capacity() - (read_ & mask_);
-      // release: as in consume(). Without this store a producer that waits for the skipped bytes would wait forever.
-      head_.store(read_, std::memory_order_release);
-      if (read_ == seen_tail_ && !look()) return {};
-    }
-    const std::size_t position = read_ & mask_;
-    std::size_t end = std::min(seen_tail_, read_ - position + capacity());
-    if (seen_wrap_ > read_) end = std::min(end, seen_wrap_);  // a mark of an earlier lap is smaller
-    return {data_ + position, end - read_};
+    if (read_ == seen_end_ && !look()) return {};
+    return {data_ + (read_ & mask_), seen_end_ - read_};
   }
 
   // Whole records of together `bytes`, from readable()'s start, are done with.
@@ -140,14 +137,23 @@ class SpscRing {
     return Memory(static_cast<std::byte*>(memory));
   }
 
-  // Refreshes the copy of the producer's index; false if there is nothing new.
+  // Finds the end of the records that lie contiguously from read_ on; false if there are none.
   bool look() noexcept {
     // acquire: pairs with publish(); the records up to here, and wrap_at_ if it lies before, are visible.
-    seen_tail_ = tail_.load(std::memory_order_acquire);
-    // relaxed: ordered by the load above. A newer mark than that belongs to an unpublished wrap of this lap, and
-    // then lies at or behind seen_tail_: it cuts nothing off and is not reached before the next look().
-    seen_wrap_ = wrap_at_.load(std::memory_order_relaxed);
-    return read_ != seen_tail_;
+    const std::size_t tail = tail_.load(std::memory_order_acquire);
+    if (read_ == tail) return false;
+    // relaxed: ordered by the load above. A mark of an earlier lap is smaller than read_; a newer one than that load
+    // covers belongs to an unpublished wrap of this lap and lies at or behind `tail`, where it cuts nothing off.
+    const std::size_t wrap_at = wrap_at_.load(std::memory_order_relaxed);
+    if (read_ == wrap_at) {
+      read_ += capacity() - (read_ & mask_);
+      // release: as in consume(). Without this store a producer that waits for the skipped bytes would wait forever.
+      head_.store(read_, std::memory_order_release);
+    }
+    const std::size_t lap_end = read_ - (read_ & mask_) + capacity();
+    seen_end_ = std::min(tail, lap_end);
+    if (wrap_at > read_) seen_end_ = std::min(seen_end_, wrap_at);
+    return read_ != seen_end_;
   }
 
   // Constant after construction, read by both.
@@ -165,8 +171,7 @@ class SpscRing {
 
   // The consumer's own.
   alignas(kLine) std::size_t read_ = 0;
-  std::size_t seen_tail_ = 0;
-  std::size_t seen_wrap_ = SIZE_MAX;
+  std::size_t seen_end_ = 0;
 
   // Written by the consumer, read by the producer.
   alignas(kLine) std::atomic<std::size_t> head_{0};
