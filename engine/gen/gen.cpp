@@ -4,10 +4,13 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <optional>
 
 #include "engine/gen/capture_file.h"
 #include "engine/gen/live.h"
+#include "engine/gen/redirect_target.h"
 #include "engine/gen/traffic.h"
 #include "engine/gen/tx.h"
 #include "numa/memory.h"
@@ -52,14 +55,28 @@ std::optional<unsigned> cpu_for(std::uint32_t queue, std::uint32_t queues) {
   return std::nullopt;
 }
 
-// Why live frames will not do, or empty.
-std::string live_obstacle(const Settings& settings, const xsk::Link& link, const Traffic& traffic) {
-  if (!settings.replay_path.empty()) return "a replay is sent as it is, live frames are made by a program";
-  if (settings.queues.size() > 1) return "live frames reach only one queue, that of the sending core";
+// Why live frames will not do: what was asked for, or what the machine has. An empty reason: they will.
+struct Obstacle {
+  std::string reason;
+  ExitCode code = ExitCode::bad_usage;
+};
+
+Obstacle live_obstacle(const Settings& settings, const xsk::Link& link, const Traffic& traffic) {
+  if (!settings.replay_path.empty())
+    return {"a replay is sent as it is, live frames are made by a program", ExitCode::bad_usage};
+  if (settings.queues.size() > 1)
+    return {"live frames reach only one queue, that of the sending core", ExitCode::bad_usage};
+  if (std::string reason = LiveSender::obstacle(traffic, settings.rate_pps); !reason.empty())
+    return {std::move(reason), ExitCode::bad_usage};
   if (!cpu_for(settings.queues[0], link.rx_queues))
-    return "live frames reach only queue = CPU mod queues, and none of the allowed cores leads to queue " +
-           std::to_string(settings.queues[0]);
-  return LiveSender::obstacle(traffic, settings.rate_pps);
+    return {"live frames reach only queue = CPU mod queues, and none of the allowed cores leads to queue " +
+                std::to_string(settings.queues[0]),
+            ExitCode::machine_cannot};
+  if (is_redirect_target(link.ifindex) == false)
+    return {"live frames need a device that transmits redirected frames, and " + link.name +
+                " does not (a veth does if its peer has an XDP program or GRO: ethtool -K PEER gro on)",
+            ExitCode::machine_cannot};
+  return {};
 }
 
 void require_fit(const xsk::Link& link, std::size_t longest_bytes) {
@@ -73,9 +90,10 @@ void require_fit(const xsk::Link& link, std::size_t longest_bytes) {
 
 std::unique_ptr<Sender> make_sender(const Settings& settings, const xsk::Link& link, Traffic& traffic,
                                     const Replay* replay, Report& report) {
-  std::string obstacle = live_obstacle(settings, link, traffic);
+  const Obstacle found = live_obstacle(settings, link, traffic);
+  std::string obstacle = found.reason;
   if (settings.method == Method::live && !obstacle.empty())
-    throw SetupError(ExitCode::bad_usage, "--method live", obstacle, "use --method tx");
+    throw SetupError(found.code, "--method live", obstacle, "use --method tx");
   if (obstacle.empty() && settings.method == Method::automatic && settings.rate_pps > 0 &&
       settings.rate_pps <= sleeping_pps)
     obstacle = "at this rate it can sleep between packets";
@@ -114,11 +132,9 @@ Outcome send(const Settings& settings) {
   if (!sender->failure().empty()) outcome.failure = sender->failure();
   if (!outcome.failure.empty() && outcome.report.total.packets == 0)
     throw SetupError(ExitCode::machine_cannot, "no packet was sent", outcome.failure);
-  const NotTaken& not_taken = *outcome.report.not_taken;
-  if (outcome.report.method == "live" && not_taken.xdp_xmit == 0 && outcome.report.total.packets != 0)
-    outcome.report.notes.push_back(
-        "the device took none of the packets: on veth the peer must be up and have an XDP "
-        "program or GRO (ethtool -K PEER gro on)");
+  // Where the kernel cannot be asked beforehand (before 6.3) a veth's own counter tells.
+  if (outcome.report.method == "live" && outcome.report.not_taken->xdp_xmit == 0)
+    outcome.report.notes.push_back("the device took none: the peer of a veth must have an XDP program or GRO");
   return outcome;
 }
 
@@ -148,7 +164,9 @@ ExitCode run(std::span<char* const> args) {
   const Outcome outcome = generate(settings);
   for (const std::string& note : outcome.report.notes) std::fprintf(stderr, "engine gen: %s\n", note.c_str());
   std::fprintf(stderr, "engine gen: %s\n", to_line(outcome.report).c_str());
-  if (settings.json) std::printf("%s\n", to_json(outcome.report).c_str());
+  bool written = true;
+  if (settings.json) written = std::printf("%s\n", to_json(outcome.report).c_str()) > 0 && std::fflush(stdout) == 0;
+  if (!written) throw SetupError(ExitCode::runtime_failure, "write the report to stdout", std::strerror(errno));
   if (outcome.failure.empty()) return ExitCode::done;
   std::fprintf(stderr, "engine gen: %s\n", outcome.failure.c_str());
   return ExitCode::runtime_failure;

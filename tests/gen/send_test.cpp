@@ -11,6 +11,7 @@
 #include "engine/gen/capture_file.h"
 #include "engine/gen/gen.h"
 #include "engine/gen/interrupts.h"
+#include "engine/gen/redirect_target.h"
 #include "engine/gen/traffic.h"
 #include "tests/gen/independent.h"
 #include "tests/gen/lab.h"
@@ -96,14 +97,19 @@ TEST(LiveFrames, AreRefusedWhereTheyWouldNotDoAndAutoTakesSockets) {
   });
 }
 
-TEST(LiveFrames, SayWhenThePeerHasNoQueueToTakeThem) {
-  IN_LAB(1, [](Lab&) {
+TEST(LiveFrames, AreRefusedWhereTheDeviceWouldDropThem) {
+  IN_LAB(1, [](Lab& lab) {
+    if (!is_redirect_target(1)) GTEST_SKIP() << "needs Linux 6.3: devices tell their XDP features";
     ASSERT_TRUE(Lab::shell(std::string("ethtool -K ") + far_side + " gro off"));
-    const Report report = generate(to_near_side(Method::live, 1000)).report;
-    ASSERT_TRUE(report.not_taken && report.not_taken->xdp_xmit);
-    EXPECT_EQ(*report.not_taken->xdp_xmit, 0U);
-    ASSERT_FALSE(report.notes.empty());
-    EXPECT_NE(report.notes.back().find("gro on"), std::string::npos);
+    EXPECT_NE(refusal(to_near_side(Method::live, 1000)).find("gro on"), std::string::npos);
+    EXPECT_EQ(generate(to_near_side(Method::automatic, 1000)).report.method, "tx");
+    lab.count(false);  // an XDP program on the far side makes the near side a target
+    EXPECT_EQ(generate(to_near_side(Method::automatic, 1000)).report.method, "live");
+    EXPECT_EQ(lab.counted(), 1000U);
+    ASSERT_TRUE(Lab::shell("ip link set lo up"));
+    Settings settings = to_near_side(Method::live, 1000);
+    settings.interface_name = "lo";
+    EXPECT_NE(refusal(settings).find("lo does not"), std::string::npos);
   });
 }
 
