@@ -30,6 +30,7 @@ class KeyTable {
   KeyTable(std::uint32_t key_words, std::uint32_t max_rows) : stride_bytes_(sizeof(Row) + key_words * 8u) {
     // Flooding with colliding keys must not be possible from the wire; results don't depend on the seed.
     if (getrandom(&seed_, sizeof seed_, 0) != sizeof seed_) seed_ = reinterpret_cast<std::uintptr_t>(this);
+    if (getrandom(&secret_, sizeof secret_, 0) != sizeof secret_) secret_ = kOdd;
     reserve(max_rows);
   }
 
@@ -104,6 +105,7 @@ class KeyTable {
   }
 
  private:
+  static constexpr std::uint64_t kOdd = 0x9e3779b97f4a7c15u;
   __extension__ using Wide = unsigned __int128;
   struct Free {
     void operator()(void* memory) const noexcept { std::free(memory); }
@@ -122,14 +124,17 @@ class KeyTable {
     return different == 0;
   }
 
-  // Folded 64x64 -> 128 bit multiplication per word, the mixing step of wyhash.
+  // Folded 64x64 -> 128 bit multiplication, two words at a time: the mixing step of wyhash.
   std::uint32_t hash_of(const std::uint64_t* key, std::uint32_t words) const noexcept {
     std::uint64_t h = seed_;
-    for (std::uint32_t i = 0; i < words; ++i) {
-      const auto product = static_cast<Wide>(key[i] ^ h) * 0x9e3779b97f4a7c15u;
-      h = static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
-    }
+    std::uint32_t i = 0;
+    for (; i + 1 < words; i += 2) h = mix(key[i] ^ h, key[i + 1] ^ secret_);
+    if (i < words) h = mix(key[i] ^ h, kOdd);
     return static_cast<std::uint32_t>(h ^ (h >> 32));
+  }
+  static std::uint64_t mix(std::uint64_t a, std::uint64_t b) noexcept {
+    const auto product = static_cast<Wide>(a) * b;
+    return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
   }
 
   void link(std::uint32_t i) noexcept {
@@ -156,6 +161,7 @@ class KeyTable {
 
   std::size_t stride_bytes_;
   std::uint64_t seed_ = 0;
+  std::uint64_t secret_ = kOdd;  // unknown too: a word equal to it would hide the other of its pair
   std::unique_ptr<std::byte[], Free> rows_;
   std::unique_ptr<std::uint32_t[], Free> index_;
   std::uint32_t size_ = 0;

@@ -28,12 +28,19 @@ constexpr std::uint32_t kBatchSizes[] = {256, 64, 16};  // full ones first
 constexpr std::size_t kStride = 1;  // so that every packet is once the first of a batch: that has a trace of its own
 constexpr std::uint64_t kRoundLimit_ns = 50'000'000;
 constexpr std::uint64_t kWarmUpLimit_ns = 200'000'000;
+constexpr std::size_t kLeastMemory_bytes = 1u << 20;
 constexpr std::size_t kScratch_bytes = 64u << 10;
 
 std::uint64_t monotonic_ns() noexcept {
   timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+// What runs outside of a protected call can still meet the memory's cap. LuaJIT would exit the process after this
+// function; it is compiled with unwind tables, so leaving by an exception is sound here.
+int panic(lua_State*) {
+  throw engine::SetupError(engine::ExitCode::bad_usage, "plugin", "its memory is too small to load it");
 }
 
 // load_module(name) -> chunk | nil, problem
@@ -71,8 +78,11 @@ State::Impl::Impl(const PluginSpec& given, const Binding& binding)
   shared.cell.frames = bound.frames;
   for (std::uint32_t i = 0; i < std::size(shared.index); ++i) shared.index[i] = static_cast<std::uint16_t>(i);
   if (bound.capacity > std::size(shared.index)) fail("a batch holds at most 256 packets");
+  // LuaJIT crashes when its own first blocks are refused (lj_state.c, close_state of a half-made state).
+  if (spec.memory_bytes < kLeastMemory_bytes) fail("needs at least 1 MiB of memory");
   L = lua_newstate(CappedAllocator::allocate, &allocator);
   if (L == nullptr) fail("not enough memory for a Lua state");
+  lua_atpanic(L, panic);
   try {
     loading = true;
     open_libraries();
@@ -81,6 +91,7 @@ State::Impl::Impl(const PluginSpec& given, const Binding& binding)
     warm_up();
     instantiate(false);
     call_on_start();
+    if (spec.trusted) log(1, "is trusted: with ffi it can read and write all of the engine's memory");
     loading = false;
   } catch (...) {
     lua_close(L);

@@ -319,6 +319,24 @@ TEST(Garbage, FillsTheCapWithoutSteps) {
   EXPECT_GT(lab.state->statistics().errors, 0u);
 }
 
+TEST(Memory, ThatRunsOutAnywhereInTheLoadIsAnError) {
+  int loaded = 0, refused = 0;
+  for (int entries = 0; entries < 60'000; entries += 300) {
+    Lab lab;
+    lab.spec.memory_bytes = 1u << 20;
+    lab.spec.args = {{"n", std::to_string(entries)}};
+    const std::string error = lab.load_error(
+        "local kept = {} local c = engine.counter{ name = 'c' } for i = 1, args.n do kept[i] = { i } end\n"
+        "function on_start(info) kept.info = info end function on_packet(p) c:add(#kept) end");
+    ++(error.empty() ? loaded : refused);
+  }
+  EXPECT_GT(loaded, 0);
+  EXPECT_GT(refused, 0);
+  Lab lab;
+  lab.spec.memory_bytes = (1u << 20) - 1;
+  EXPECT_EQ(lab.load_error("function on_packet(p) end"), "plugin test: needs at least 1 MiB of memory");
+}
+
 TEST(Memory, OfASmallPluginIsBelowTwoMiB) {
   Lab lab;
   lab.warm = true;
