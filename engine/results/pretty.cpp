@@ -94,12 +94,12 @@ bool Pretty::summary(Span interval, const std::vector<std::string>& interfaces, 
                      const SummaryPart& part) {
   ++results_;
   title_ = "engine";
-  for (const std::string& name : interfaces) title_ += " " + printable(name);
+  for (const std::string& name : interfaces) title_.append(" ").append(printable(name));
   std::string time;
   times_.append(time, interval.to_ns);
-  title_ += "   " + time.substr(0, 10) + " " + time.substr(11, 8) + " UTC   " +
-            format_rate(static_cast<double>(per_second(part.packets(), interval)), "pps") + "   " +
-            format_rate(static_cast<double>(per_second(8 * part.bytes(), interval)), "bit/s");
+  title_.append("   ").append(time, 0, 10).append(" ").append(time, 11, 8).append(" UTC   ");
+  title_ += format_rate(static_cast<double>(per_second(part.packets(), interval)), "pps");
+  title_.append("   ").append(format_rate(static_cast<double>(per_second(8 * part.bytes(), interval)), "bit/s"));
   TableVisitor visitor{{}};
   part.publish_lists(visitor);
   summary_ = visitor.take();

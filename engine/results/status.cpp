@@ -40,12 +40,13 @@ std::string status_line(const std::vector<QueueLedger>& now, const std::vector<Q
   for (const QueueLedger& queue : now) unaccounted += queue.unaccounted();
 
   std::string line = format_rate(rate(total.rx_packets, earlier.rx_packets, seconds), "pps");
-  line += " " + format_rate(8 * rate(total.rx_bytes, earlier.rx_bytes, seconds), "bit/s");
-  line += " | analysed " + format_grouped(total.analysed) + " skipped " + format_grouped(total.skipped);
-  line += " | dropped " + format_grouped(lost(total));
-  if (total.plugin_errors != 0) line += " | plugin errors " + format_grouped(total.plugin_errors);
-  if (total.results_dropped != 0) line += " | results dropped " + format_grouped(total.results_dropped);
-  line += " | unaccounted " + format_grouped(unaccounted);
+  line.append(" ").append(format_rate(8 * rate(total.rx_bytes, earlier.rx_bytes, seconds), "bit/s"));
+  line.append(" | analysed ").append(format_grouped(total.analysed));
+  line.append(" skipped ").append(format_grouped(total.skipped));
+  line.append(" | dropped ").append(format_grouped(lost(total)));
+  if (total.plugin_errors != 0) line.append(" | plugin errors ").append(format_grouped(total.plugin_errors));
+  if (total.results_dropped != 0) line.append(" | results dropped ").append(format_grouped(total.results_dropped));
+  line.append(" | unaccounted ").append(format_grouped(unaccounted));
   return line;
 }
 

@@ -19,16 +19,11 @@ class Values {
  public:
   template <class T>
   Values& number(T value) {
-    const auto* bytes = reinterpret_cast<const std::byte*>(&value);
-    bytes_.insert(bytes_.end(), bytes, bytes + sizeof value);
+    bytes_.resize(bytes_.size() + sizeof value);
+    std::memcpy(bytes_.data() + bytes_.size() - sizeof value, &value, sizeof value);
     return *this;
   }
-  Values& text(std::string_view value) {
-    number(static_cast<std::uint16_t>(value.size()));
-    const auto* bytes = reinterpret_cast<const std::byte*>(value.data());
-    bytes_.insert(bytes_.end(), bytes, bytes + value.size());
-    return *this;
-  }
+  Values& text(std::string_view value) { return number(static_cast<std::uint16_t>(value.size())).bytes(value); }
   Values& bytes(std::string_view value) {
     for (const char c : value) bytes_.push_back(static_cast<std::byte>(c));
     return *this;

@@ -39,7 +39,7 @@ TEST(Json, EscapesWhatAStringMayNotContain) {
 
 TEST(Json, KeepsWellFormedUtf8) {
   for (const char* text : {"é", "€", "\U0001F600", "\u07ff", "\uffff", "\U0010ffff", "\ud7ff", "\ue000"})
-    EXPECT_EQ(quoted(text), "\"" + std::string(text) + "\"");
+    EXPECT_EQ(quoted(text), std::string("\"").append(text).append("\""));
 }
 
 TEST(Json, ReplacesBytesThatAreNoUtf8) {
