@@ -132,6 +132,9 @@ Outcome send(const Settings& settings) {
   if (!sender->failure().empty()) outcome.failure = sender->failure();
   if (!outcome.failure.empty() && outcome.report.total.packets == 0)
     throw SetupError(ExitCode::machine_cannot, "no packet was sent", outcome.failure);
+  const double pps = static_cast<double>(outcome.report.total.packets) / std::max(outcome.report.seconds, 1e-9);
+  if (pps < load.rate_pps * 0.99 && !outcome.report.interrupted)
+    outcome.report.notes.push_back("the rate asked for was not reached: this machine was too slow or too busy");
   // Where the kernel cannot be asked beforehand (before 6.3) a veth's own counter tells.
   if (outcome.report.method == "live" && outcome.report.not_taken->xdp_xmit == 0)
     outcome.report.notes.push_back("the device took none: the peer of a veth must have an XDP program or GRO");

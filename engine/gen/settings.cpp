@@ -81,6 +81,19 @@ std::vector<cli::Option> traffic_options(Settings& s) {
        .value_name = "N",
        .help = "the same seed makes the same packets",
        .value = cli::number(t.seed, 0, UINT64_MAX)},
+      {.name = "replay",
+       .value_name = "FILE",
+       .help = "send a capture's packets, untouched, at the rate given (not at the capture's times)",
+       .value = cli::text(s.replay_path)},
+      {.name = "loop",
+       .value_name = "N",
+       .help = "times to replay; 0: for ever",
+       .value = cli::number(s.loops, 0, 1'000'000'000)},
+  };
+}
+
+std::vector<cli::Option> address_options(TrafficSpec& t) {
+  return {
       {.name = "dst-mac",
        .value_name = "MAC",
        .help = "destination address (default 02:00:00:00:00:02)",
@@ -109,14 +122,11 @@ std::vector<cli::Option> traffic_options(Settings& s) {
        .value_name = "PORT",
        .help = "destination port; 0: 9 for UDP, 80 for TCP (DNS: 53)",
        .value = cli::number(t.destination_port, 0, 65535)},
-      {.name = "replay",
-       .value_name = "FILE",
-       .help = "send a capture's packets, untouched, at the rate given (not at the capture's times)",
-       .value = cli::text(s.replay_path)},
-      {.name = "loop",
-       .value_name = "N",
-       .help = "times to replay; 0: for ever",
-       .value = cli::number(s.loops, 0, 1'000'000'000)},
+  };
+}
+
+std::vector<cli::Option> output_options(Settings& s) {
+  return {
       {.name = "json",
        .help = "the report as one JSON object on stdout",
        .value = cli::flag(s.json),
@@ -178,6 +188,8 @@ std::vector<std::uint32_t> parse_queues(std::string_view text) {
 cli::OptionTable option_table(Settings& settings) {
   std::vector<cli::Option> options = sending_options(settings);
   for (cli::Option& option : traffic_options(settings)) options.push_back(std::move(option));
+  for (cli::Option& option : address_options(settings.traffic)) options.push_back(std::move(option));
+  for (cli::Option& option : output_options(settings)) options.push_back(std::move(option));
   return cli::OptionTable("engine gen", std::move(options));
 }
 
@@ -197,7 +209,7 @@ std::string help_text() {
          "counted as not taken. Frame lengths are without the 4 bytes of FCS. Where 16 bytes of payload fit, a packet\n"
          "begins it with its sequence number (from 0) and the time (ns since 1970, UTC) at which its batch of up to\n"
          "64 was begun, 8 bytes each in network byte order. Flow i comes from the source address + i, port\n"
-         "1024 + i mod 64512.\n" +
+         "1024 + i mod 64512.\n\n" +
          option_table(settings).help();
 }
 

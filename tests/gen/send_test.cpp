@@ -214,6 +214,19 @@ void expect_rate(Method method, double rate_pps, double duration_s) {
 TEST(Rate, OfTxSocketsIsKeptWithinOnePercent) { expect_rate(Method::tx, 20'000, 1); }
 TEST(Rate, OfLiveFramesIsKeptWithinOnePercent) { expect_rate(Method::live, 250'000, 1); }
 
+TEST(Rate, ThatIsOutOfReachIsSaid) {
+  IN_LAB(1, [](Lab& lab) {
+    lab.count(false);
+    Settings settings = to_near_side(Method::tx, 0);
+    settings.rate_pps = 900e6;
+    settings.duration_s = 0.1;
+    const Report report = generate(settings).report;
+    EXPECT_LT(report.seconds, 0.5);
+    ASSERT_FALSE(report.notes.empty());
+    EXPECT_NE(report.notes.back().find("not reached"), std::string::npos);
+  });
+}
+
 TEST(Interrupt, EndsARunOfEitherMethodWithAReport) {
 #ifdef __SANITIZE_THREAD__
   GTEST_SKIP() << "ThreadSanitizer lets no thread start after a fork";
