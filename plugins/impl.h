@@ -1,5 +1,5 @@
-// The inside of a State, shared by the files that implement it: loader.cpp (load and warm-up), host.cpp (what the Lua
-// library calls) and runtime.cpp (what the worker calls).
+// The inside of a State, shared by the files that implement it: loader.cpp and warm_up.cpp (set-up), host.cpp (what the
+// Lua library calls) and runtime.cpp (what the worker calls).
 #pragma once
 
 #include <cstdint>
@@ -45,6 +45,7 @@ struct State::Impl {
   void compile();
   void instantiate(bool dry);
   void call_on_start();
+  // warm_up.cpp
   void warm_up();
   void dry_batches(std::size_t batches, std::vector<std::uint8_t>& memory, std::size_t& at) noexcept;
   void dry_batch(std::uint32_t count, std::size_t& at) noexcept;

@@ -1,15 +1,7 @@
 // How a state comes to be: libraries, the runtime's own Lua code, the plugin, the warm-up, on_start. All of it is
 // set-up on the main thread and throws engine::SetupError.
-//
-// The warm-up. What the JIT compiler makes of a loop depends on what it sees first: trained on small batches, a loop
-// stays four times slower for good. So a new state sees full batches before its first real packet. To leave the
-// plugin's own state clean, this is done by dry instances: the plugin's chunk is run again and again in fresh
-// environments. Its functions are new closures of the same prototypes each time, and LuaJIT specialises traces to
-// prototypes instead of closures once a prototype has three closures (PROTO_CLC_POLY, lj_func.c and
-// lj_record.c:rec_call_specialize). The real instance is just one more, and runs in the traces that the dry ones left.
 #include <cerrno>
 #include <cstring>
-#include <ctime>
 
 #include "engine/base/error.h"
 #include "plugins/embedded.h"
@@ -21,21 +13,7 @@
 namespace plugins {
 namespace {
 
-constexpr int kPolyClosures = 3;
-constexpr int kDryRounds = 8;  // after those
-constexpr std::uint32_t kBatchesPerRound = 24;
-constexpr std::uint32_t kBatchSizes[] = {256, 64, 16};  // full ones first
-constexpr std::size_t kStride = 1;  // so that every packet is once the first of a batch: that has a trace of its own
-constexpr std::uint64_t kRoundLimit_ns = 50'000'000;
-constexpr std::uint64_t kWarmUpLimit_ns = 200'000'000;
 constexpr std::size_t kLeastMemory_bytes = 1u << 20;
-constexpr std::size_t kScratch_bytes = 64u << 10;
-
-std::uint64_t monotonic_ns() noexcept {
-  timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
-}
 
 // What runs outside of a protected call can still meet the memory's cap. LuaJIT would exit the process after this
 // function; it is compiled with unwind tables, so leaving by an exception is sound here.
@@ -140,6 +118,8 @@ void State::Impl::open_libraries() {
     lua_pushstring(L, library.name);
     check(lua_pcall(L, 1, 0, 0));
   }
+  // Many states share the 2 GiB around libluajit that machine code can be reached in; 2 MiB are plenty for one.
+  check(luaL_dostring(L, "jit.opt.start('maxmcode=2048', 'maxtrace=4000')"));
   lua_settop(L, 0);
   lua_newtable(L);  // kCore
   lua_pushcfunction(L, luaopen_ffi);
@@ -241,61 +221,6 @@ void State::Impl::call_on_start() {
   if (lua_isnil(L, -1)) return lua_pop(L, 1);
   push_info(L, bound);
   check(lua_pcall(L, 1, 0, 0));
-}
-
-void State::Impl::warm_up() {
-  if (bound.traffic.packets.empty()) return;
-  // A side exit becomes a trace of its own after 10 visits; dry rounds are short, so they count double and more.
-  check(luaL_dostring(L, "jit.opt.start('maxmcode=2048', 'maxtrace=4000', 'hotexit=2')"));
-  std::vector<std::uint8_t> memory(kScratch_bytes);
-  const engine_outbox own = *bound.outbox;
-  shared.cell.frames = bound.traffic.frames;
-  const std::uint64_t until = monotonic_ns() + kWarmUpLimit_ns;
-  std::size_t at = 0;
-  for (int round = 0; round < kPolyClosures + kDryRounds && monotonic_ns() < until; ++round) {
-    instantiate(true);
-    call_on_start();
-    if (round < kPolyClosures) continue;
-    // The first traces should be of what is common later, tables that know their keys, not of the first packet of each
-    // key. So the first of these rounds begins in the interpreter; the others give their side exits to the rest.
-    if (round == kPolyClosures) {
-      luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
-      dry_batches(2 * bound.traffic.packets.size() / bound.capacity + 2, memory, at);
-      luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_ON);
-    }
-    dry_batches(kBatchesPerRound, memory, at);
-    const double now_ns = bound.packets[bound.capacity].time;
-    call_hook("on_tick", &now_ns);
-  }
-  *bound.outbox = own;
-  std::memset(static_cast<void*>(bound.packets), 0, sizeof(engine_packet) * (bound.capacity + 1));
-  shared.cell = engine_cell{bound.frames, 0, 0, shared.cell.generation};
-  stats = Statistics{};
-  check(luaL_dostring(L, "jit.opt.start('hotexit=10')"));
-}
-
-void State::Impl::dry_batches(std::size_t batches, std::vector<std::uint8_t>& memory, std::size_t& at) noexcept {
-  const std::uint64_t until = monotonic_ns() + kRoundLimit_ns;
-  for (std::size_t i = 0; i < batches && monotonic_ns() < until; ++i) {
-    for (const std::uint32_t size : kBatchSizes) {
-      *bound.outbox = engine_outbox{memory.data(), 0, static_cast<std::uint32_t>(memory.size()), 0, 0};
-      dry_batch(std::min(size, bound.capacity), at);
-      at = (at + kStride) % bound.traffic.packets.size();
-    }
-  }
-}
-
-// One batch of the built-in traffic, from where the last one ended.
-void State::Impl::dry_batch(std::uint32_t count, std::size_t& at) noexcept {
-  const auto packets = bound.traffic.packets;
-  for (std::uint32_t i = 0; i < count; ++i, at = (at + 1) % packets.size()) {
-    std::memcpy(static_cast<void*>(bound.packets + i), &packets[at], sizeof(engine_packet));
-  }
-  if (!has_packet_hook) return;
-  begin_crossing(count);
-  if (by_batch) return offer_batch();
-  const bool indexed = !instance.filter.empty();
-  offer(indexed ? kRunIndex : kRun, 0, count - 1, indexed);
 }
 
 }  // namespace plugins

@@ -1,0 +1,96 @@
+// The warm-up of a new state: set-up, on the main thread.
+//
+// What the JIT compiler makes of a loop depends on what it sees first: trained on small batches, a loop stays four
+// times slower for good. So a new state sees full batches of built-in traffic before its first real packet. To leave
+// the plugin's own state clean, this is done by dry instances: the plugin's chunk is run again and again in fresh
+// environments. Its functions are new closures of the same prototypes each time, and LuaJIT specialises traces to
+// prototypes instead of closures once a prototype has three closures (PROTO_CLC_POLY, lj_func.c and
+// lj_record.c:rec_call_specialize). The real instance is just one more, and runs in the traces that the dry ones left.
+#include <algorithm>
+#include <cstring>
+#include <ctime>
+
+#include "plugins/impl.h"
+
+namespace plugins {
+namespace {
+
+constexpr int kPolyClosures = 3;
+constexpr int kDryRounds = 8;  // after those
+constexpr std::uint32_t kBatchesPerRound = 24;
+constexpr std::uint32_t kBatchSizes[] = {256, 64, 16};  // full ones first
+constexpr std::size_t kStride = 1;  // so that every packet is once the first of a batch: that has a trace of its own
+constexpr std::uint64_t kRoundLimit_ns = 50'000'000;
+constexpr std::uint64_t kWarmUpLimit_ns = 200'000'000;
+constexpr std::size_t kScratch_bytes = 64u << 10;
+
+std::uint64_t monotonic_ns() noexcept {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+// The worker's outbox comes back as it was, also when a dry run throws.
+struct RestoreOutbox {
+  engine_outbox& outbox;
+  engine_outbox content;
+  ~RestoreOutbox() { outbox = content; }
+};
+
+}  // namespace
+
+void State::Impl::warm_up() {
+  if (bound.traffic.packets.empty()) return;
+  // A side exit becomes a trace of its own after 10 visits; dry rounds are short, so they count double and more.
+  check(luaL_dostring(L, "jit.opt.start('hotexit=2')"));
+  std::vector<std::uint8_t> memory(kScratch_bytes);
+  const RestoreOutbox restore{*bound.outbox, *bound.outbox};
+  shared.cell.frames = bound.traffic.frames;
+  const std::uint64_t until = monotonic_ns() + kWarmUpLimit_ns;
+  std::size_t at = 0;
+  for (int round = 0; round < kPolyClosures + kDryRounds && monotonic_ns() < until; ++round) {
+    instantiate(true);
+    call_on_start();
+    if (round < kPolyClosures) continue;
+    // The first traces should be of what is common later, tables that know their keys, not of the first packet of each
+    // key. So the first of these rounds begins in the interpreter; the others give their side exits to the rest.
+    if (round == kPolyClosures) {
+      luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
+      dry_batches(2 * bound.traffic.packets.size() / bound.capacity + 2, memory, at);
+      luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_ON);
+    }
+    dry_batches(kBatchesPerRound, memory, at);
+    const double now_ns = bound.packets[bound.capacity].time;
+    call_hook("on_tick", &now_ns);
+  }
+  std::memset(static_cast<void*>(bound.packets), 0, sizeof(engine_packet) * (bound.capacity + 1));
+  shared.cell = engine_cell{bound.frames, 0, 0, shared.cell.generation};
+  stats = Statistics{};
+  check(luaL_dostring(L, "jit.opt.start('hotexit=10')"));
+}
+
+void State::Impl::dry_batches(std::size_t batches, std::vector<std::uint8_t>& memory, std::size_t& at) noexcept {
+  const std::uint64_t until = monotonic_ns() + kRoundLimit_ns;
+  for (std::size_t i = 0; i < batches && monotonic_ns() < until; ++i) {
+    for (const std::uint32_t size : kBatchSizes) {
+      *bound.outbox = engine_outbox{memory.data(), 0, static_cast<std::uint32_t>(memory.size()), 0, 0};
+      dry_batch(std::min(size, bound.capacity), at);
+      at = (at + kStride) % bound.traffic.packets.size();
+    }
+  }
+}
+
+// One batch of the built-in traffic, from where the last one ended.
+void State::Impl::dry_batch(std::uint32_t count, std::size_t& at) noexcept {
+  const auto packets = bound.traffic.packets;
+  for (std::uint32_t i = 0; i < count; ++i, at = (at + 1) % packets.size()) {
+    std::memcpy(static_cast<void*>(bound.packets + i), &packets[at], sizeof(engine_packet));
+  }
+  if (!has_packet_hook) return;
+  begin_crossing(count);
+  if (by_batch) return offer_batch();
+  const bool indexed = !instance.filter.empty();
+  offer(indexed ? kRunIndex : kRun, 0, count - 1, indexed);
+}
+
+}  // namespace plugins
