@@ -37,7 +37,7 @@ std::string to_line(const Report& report) {
   if (report.queues.size() > 1) {
     line += "; by queue:";
     for (const auto& [queue, sent] : report.queues)
-      line += " " + std::to_string(queue) + "=" + std::to_string(sent.packets);
+      line.append(" ").append(std::to_string(queue)).append("=").append(std::to_string(sent.packets));
   }
   if (report.not_taken) {
     line += "; not taken: tx_dropped " + std::to_string(report.not_taken->tx_dropped);
