@@ -4,11 +4,11 @@
 // for those it holds, on the node of the thread that adds (first touch). No allocation in find_or_insert.
 #pragma once
 
+#include <sys/mman.h>
 #include <sys/random.h>
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <new>
@@ -107,15 +107,22 @@ class KeyTable {
  private:
   static constexpr std::uint64_t kOdd = 0x9e3779b97f4a7c15u;
   __extension__ using Wide = unsigned __int128;
-  struct Free {
-    void operator()(void* memory) const noexcept { std::free(memory); }
+  // Anonymous pages, not the heap: they are touched only where they are used (the heap's calloc clears blocks that it
+  // has had before), and small ones, since the first touch of a huge page would cost 2 MiB.
+  struct Unmap {
+    std::size_t size_bytes = 0;
+    void operator()(void* memory) const noexcept { munmap(memory, size_bytes); }
   };
   template <typename T>
-  static std::unique_ptr<T[], Free> allocate(std::size_t count) {
-    // calloc, not new: large blocks come as untouched zero pages (glibc maps them).
-    T* memory = static_cast<T*>(std::calloc(count, sizeof(T)));
-    if (memory == nullptr) throw std::bad_alloc();
-    return std::unique_ptr<T[], Free>(memory);
+  using Pages = std::unique_ptr<T[], Unmap>;
+
+  template <typename T>
+  static Pages<T> allocate(std::size_t count) {
+    const std::size_t size_bytes = count * sizeof(T);
+    void* memory = mmap(nullptr, size_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) throw std::bad_alloc();
+    madvise(memory, size_bytes, MADV_NOHUGEPAGE);  // a kernel without huge pages refuses: then there are none anyway
+    return Pages<T>(static_cast<T*>(memory), Unmap{size_bytes});
   }
 
   static bool equal(const std::uint64_t* a, const std::uint64_t* b, std::uint32_t words) noexcept {
@@ -162,8 +169,8 @@ class KeyTable {
   std::size_t stride_bytes_;
   std::uint64_t seed_ = 0;
   std::uint64_t secret_ = kOdd;  // unknown too: a word equal to it would hide the other of its pair
-  std::unique_ptr<std::byte[], Free> rows_;
-  std::unique_ptr<std::uint32_t[], Free> index_;
+  Pages<std::byte> rows_;
+  Pages<std::uint32_t> index_;
   std::uint32_t size_ = 0;
   std::uint32_t capacity_ = 0;
   std::uint32_t mask_ = 0;
