@@ -15,8 +15,10 @@ engine::SetupError filter_error(const std::string& text, const std::string& reas
 
 }  // namespace
 
-std::vector<sock_filter> compile_filter(const std::string& text, std::uint32_t snaplen_bytes) {
-  const std::unique_ptr<pcap_t, decltype(&pcap_close)> pcap(pcap_open_dead(DLT_EN10MB, static_cast<int>(snaplen_bytes)),
+static_assert(filter_ethernet == DLT_EN10MB);
+
+std::vector<sock_filter> compile_filter(const std::string& text, std::uint32_t snaplen_bytes, int datalink) {
+  const std::unique_ptr<pcap_t, decltype(&pcap_close)> pcap(pcap_open_dead(datalink, static_cast<int>(snaplen_bytes)),
                                                             &pcap_close);
   if (!pcap) throw filter_error(text, "out of memory");
   bpf_program program = {};

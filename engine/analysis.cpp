@@ -6,7 +6,6 @@
 #include <cstring>
 #include <limits>
 
-#include "bpf/filter.h"
 #include "engine/clock.h"
 
 namespace engine {
@@ -25,7 +24,11 @@ constexpr engine_message message_of(std::uint32_t length, std::uint8_t kind, std
 }  // namespace
 
 Analysis::Analysis(const AnalysisConfig& config)
-    : ring_(config.ring_bytes), lossless_(config.lossless), epoch_ns_(config.epoch_ns), make_room_(config.make_room) {}
+    : ring_(config.ring_bytes),
+      lossless_(config.lossless),
+      datalink_(config.datalink),
+      epoch_ns_(config.epoch_ns),
+      make_room_(config.make_room) {}
 
 void Analysis::add_plugin(const plugins::PluginSpec& spec, plugins::Binding binding) {
   auto slot = std::make_unique<Slot>();
@@ -38,7 +41,8 @@ void Analysis::add_plugin(const plugins::PluginSpec& spec, plugins::Binding bind
   slot->state = std::make_unique<plugins::State>(spec, binding);
   close_window();
   slot->interval_ns = slot->state->interval_ns();
-  if (!slot->state->filter().empty()) slot->filter = bpf::compile_filter(slot->state->filter());
+  if (!slot->state->filter().empty())
+    slot->filter = bpf::compile_filter(slot->state->filter(), bpf::filter_snaplen_bytes, datalink_);
   slots_.push_back(std::move(slot));
 }
 

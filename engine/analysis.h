@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "bpf/filter.h"
 #include "engine/results/summary.h"
 #include "engine/spsc.h"
 #include "plugins/abi.h"
@@ -37,6 +38,7 @@ struct AnalysisConfig {
   bool lossless = false;            // files: wait for the collector instead of losing results
   std::function<void()> make_room;  // lossless only: asks the collector to empty the ring and waits a moment
   std::uint64_t epoch_ns = 0;
+  int datalink = bpf::filter_ethernet;  // what frames begin with: the plugins' filters are compiled for it
 };
 
 class Analysis {
@@ -100,6 +102,7 @@ class Analysis {
 
   SpscRing ring_;
   bool lossless_;
+  int datalink_;
   std::uint64_t epoch_ns_;
   std::function<void()> make_room_;
   std::uint64_t next_boundary_ns_ = 0;

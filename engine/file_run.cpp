@@ -75,6 +75,7 @@ void FileRun::load_analyses() {
       poll(nullptr, 0, kRoomWait_ms);
     };
     config.epoch_ns = source_.epoch_ns();
+    config.datalink = source_.datalink();
     auto analysis = std::make_unique<Analysis>(config);
     load_plugins(settings_, {settings_.pcap_path, {0}, -1, -1}, i, traffic, *analysis);
     analysis->begin(source_.queue(i).frames(), source_.epoch_ns());

@@ -3,10 +3,8 @@
 #include <hwloc.h>
 
 #include <algorithm>
-#include <charconv>
 #include <fstream>
 #include <memory>
-#include <set>
 #include <string>
 
 #include "engine/base/error.h"
@@ -49,19 +47,6 @@ std::unique_ptr<hwloc_bitmap_s, Free> affinity_mask(hwloc_topology* topology) {
   return mask;
 }
 
-unsigned number_of(std::string_view digits, std::string_view list) {
-  unsigned value = 0;
-  const char* end = digits.data() + digits.size();
-  const auto [stop, error] = std::from_chars(digits.data(), end, value);
-  if (digits.empty() || error != std::errc{} || stop != end)
-    throw SetupError(ExitCode::bad_usage, "cpu list '" + std::string(list) + "'",
-                     "'" + std::string(digits) + "' is not a cpu number", "write it like 0-3,7");
-  if (value > max_cpu)
-    throw SetupError(ExitCode::bad_usage, "cpu list '" + std::string(list) + "'",
-                     std::string(digits) + " is beyond the largest cpu number, " + std::to_string(max_cpu));
-  return value;
-}
-
 const Core& core_of(const Topology& topology, unsigned cpu) {
   const auto found = std::ranges::find(topology.cores, cpu, &Core::cpu);
   if (found == topology.cores.end())
@@ -78,8 +63,11 @@ std::vector<Core> candidates(const Topology& topology, const PlacementRequest& r
     return cores;
   }
   cores = topology.cores;
-  std::stable_partition(cores.begin(), cores.end(),
-                        [&](const Core& core) { return core.node == request.nic_node.value_or(0); });
+  const auto others = std::stable_partition(cores.begin(), cores.end(), [&](const Core& core) {
+    return core.node == request.nic_node.value_or(0);
+  });
+  // A node's first core comes last: interrupts and the kernel's housekeeping land there unless somebody moved them.
+  if (others - cores.begin() > 1) std::rotate(cores.begin(), cores.begin() + 1, others);
   return cores;
 }
 
@@ -115,26 +103,6 @@ std::optional<unsigned> node_of_interface(std::string_view interface_name) {
   int node = -1;
   if (!(file >> node) || node < 0) return std::nullopt;
   return static_cast<unsigned>(node);
-}
-
-std::vector<unsigned> parse_cpu_list(std::string_view text) {
-  std::set<unsigned> cpus;
-  std::string_view rest = text;
-  for (bool more = true; more;) {
-    const std::size_t comma = rest.find(',');
-    const std::string_view part = rest.substr(0, comma);
-    more = comma != std::string_view::npos;
-    if (more) rest.remove_prefix(comma + 1);
-
-    const std::size_t dash = part.find('-');
-    const unsigned first = number_of(part.substr(0, dash), text);
-    const unsigned last = dash == std::string_view::npos ? first : number_of(part.substr(dash + 1), text);
-    if (last < first)
-      throw SetupError(ExitCode::bad_usage, "cpu list '" + std::string(text) + "'",
-                       "'" + std::string(part) + "' runs backwards", "write it like 0-3,7");
-    for (unsigned cpu = first; cpu <= last; ++cpu) cpus.insert(cpu);
-  }
-  return {cpus.begin(), cpus.end()};
 }
 
 Placement place(const Topology& topology, const PlacementRequest& request) {

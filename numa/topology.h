@@ -28,9 +28,6 @@ Topology read_topology();
 // The node an interface's device hangs on; nothing for virtual devices and where the firmware does not say.
 std::optional<unsigned> node_of_interface(std::string_view interface_name);
 
-// "0-3,7" -> 0 1 2 3 7, ascending. Throws engine::SetupError (bad_usage) on anything else.
-std::vector<unsigned> parse_cpu_list(std::string_view text);
-
 struct WorkerPlacement {
   unsigned cpu = 0;
   unsigned node = 0;

@@ -1,6 +1,7 @@
 """Capture files as a source: the same results every time, whatever the number of workers; the same counts as live."""
 
 import json
+import struct
 import subprocess
 
 import pytest
@@ -71,6 +72,32 @@ def test_a_file_that_is_cut_off_is_processed_up_to_there(capture_file, tmp_path)
     assert done.returncode == 1
     assert sum(json.loads(line)["packets"] for line in done.stdout.splitlines()) > 10000
     assert "cut.pcap" in done.stderr
+
+
+def test_a_plugins_filter_means_the_same_on_a_file_without_ethernet(capture_file, tmp_path):
+    raw = tmp_path / "raw.pcap"
+    write_raw_ip(capture_file, raw)
+    counting = """
+      filter = "udp port 53"
+      local seen = engine.record { name = "seen", { "port", "u16" } }
+      function on_packet(p) seen:emit(p.dst_port) end
+    """
+    assert run_file(raw, "--eval", counting).stdout.count("\n") == run_file(capture_file, "--eval",
+                                                                            counting).stdout.count("\n") > 1000
+
+
+def write_raw_ip(source, target):
+    """The capture's packets without their Ethernet headers: link type 101."""
+    data = source.read_bytes()
+    order = "<" if data[:4] in (b"\xd4\xc3\xb2\xa1", b"\x4d\x3c\xb2\xa1") else ">"
+    out = [data[:20] + struct.pack(order + "I", 101)]
+    at = 24
+    while at < len(data):
+        seconds, fraction, caplen, length = struct.unpack_from(order + "IIII", data, at)
+        out.append(struct.pack(order + "IIII", seconds, fraction, caplen - 14, length - 14))
+        out.append(data[at + 16 + 14:at + 16 + caplen])
+        at += 16 + caplen
+    target.write_bytes(b"".join(out))
 
 
 def protocol_counts(lines):
