@@ -78,7 +78,8 @@ struct State::Impl {
   bool by_batch = false;
   bool has_packet_hook = false;
   bool index_is_identity = true;
-  std::size_t collect_above_bytes = 0;
+  std::size_t collect_above_bytes = 0;  // what Lua must hold for the next garbage step
+  std::size_t collected_at_bytes = 0;   // what it held after the last one
   Statistics stats;
   RateLimit error_limit;
   RateLimit log_limit;

@@ -79,7 +79,7 @@ State::Impl::Impl(const PluginSpec& given, const Binding& binding)
   lua_gc(L, LUA_GCCOLLECT, 0);
   lua_gc(L, LUA_GCSTOP, 0);
   lua_gc(L, LUA_GCSETSTEPMUL, 1000);
-  collect_above_bytes = allocator.used_bytes() + (256u << 10);
+  collect_above_bytes = collected_at_bytes = allocator.used_bytes() + (256u << 10);
 }
 
 State::Impl::~Impl() {

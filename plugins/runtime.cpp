@@ -175,22 +175,23 @@ void State::stop() noexcept {
   impl_->call_hook("on_stop", nullptr);
 }
 
-// The automatic collector is off, so that no packet pays for it: a step here and there between batches, until a cycle
-// is done. LUA_GCSTEP switches the automatic one on again (lj_api.c), hence the stop behind it.
+// The automatic collector is off, so that no packet pays for it: steps between batches, until a cycle is done. Each
+// does as much as was allocated since the last, times the step multiplier; so it keeps up with any plugin. LUA_GCSTEP
+// switches the automatic collector on again (lj_api.c), hence the stop behind it.
 void State::collect_garbage_step() noexcept {
   Impl& s = *impl_;
   const std::size_t used = s.allocator.used_bytes();
   if (used < s.collect_above_bytes) return;
-  const bool near_cap = used > s.spec.memory_bytes / 4 * 3;
-  if (near_cap) {
-    lua_gc(s.L, LUA_GCCOLLECT, 0);
-  } else if (lua_gc(s.L, LUA_GCSTEP, 0) == 0) {
-    lua_gc(s.L, LUA_GCSTOP, 0);
+  const std::size_t grown = used > s.collected_at_bytes ? used - s.collected_at_bytes : 0;
+  const bool cycle_done = lua_gc(s.L, LUA_GCSTEP, static_cast<int>(grown >> 10)) != 0;
+  lua_gc(s.L, LUA_GCSTOP, 0);
+  s.collected_at_bytes = s.allocator.used_bytes();
+  if (!cycle_done) {
+    s.collect_above_bytes = s.collected_at_bytes;
     return;
   }
-  lua_gc(s.L, LUA_GCSTOP, 0);
-  const std::size_t left = s.allocator.used_bytes();
-  s.collect_above_bytes = left + std::max(left / 2, kCollectAfter_bytes);
+  s.collect_above_bytes = s.collected_at_bytes + std::max(s.collected_at_bytes / 2, kCollectAfter_bytes);
+  s.collected_at_bytes = s.collect_above_bytes;
 }
 
 void State::set_frames(const std::uint8_t* frames) noexcept { impl_->shared.cell.frames = frames; }
