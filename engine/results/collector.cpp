@@ -74,6 +74,14 @@ void Collector::worker_ended(std::size_t worker) noexcept {
 
 void Collector::wake() noexcept { signal_event(wake_.get()); }
 
+void Collector::wait_for_round() noexcept {
+  // acquire: with the release in run(), what that round gave back is visible. Taken before the wake-up: no round that
+  // begins after it can be missed; one that was under way ends the wait early, and the caller looks and comes again.
+  const std::uint32_t seen = rounds_.load(std::memory_order_acquire);
+  wake();
+  rounds_.wait(seen, std::memory_order_acquire);
+}
+
 void Collector::interrupt() noexcept {
   for (const auto& output : outputs_) output->hurry();
   wake();
@@ -115,6 +123,8 @@ void Collector::run() {
   int pause_ms = kBusy_ms;
   while (!all_drained()) {
     const std::size_t taken = round();
+    rounds_.fetch_add(1, std::memory_order_release);
+    if (config_.in_order) rounds_.notify_all();  // live, nobody waits
     pause_ms = taken != 0 ? kBusy_ms : std::min(2 * pause_ms, kIdle_ms);
     if (!all_drained()) sleep(pause_ms);
   }

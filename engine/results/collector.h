@@ -73,8 +73,11 @@ class Collector {
   // --- while it runs, any thread ------------------------------------------------------------------------------------
   // After the worker's last publish: nothing more will come. The thread ends when all workers have.
   void worker_ended(std::size_t worker) noexcept;
-  // Look now. For a worker that waits for room or for a structure's return (files); live workers never call it.
+  // Look now. Live workers never call it.
   void wake() noexcept;
+  // Wakes it and sleeps until it has looked once: for a worker that waits for room or for a structure's return (files),
+  // which then looks again whether it has it. Between start() and worker_ended() only.
+  void wait_for_round() noexcept;
   // A signal came: a reader that is stuck gets one more second.
   void interrupt() noexcept;
   // A line of its own: {"ts","type":"event","event":…}; `members` is JSON text without braces, may be empty.
@@ -138,6 +141,7 @@ class Collector {
   std::mutex events_mutex_;  // cold: a handful of events in a run
   std::vector<Event> events_;
   std::atomic<bool> has_events_{false};
+  std::atomic<std::uint32_t> rounds_{0};  // looks so far, for those who wait for one
   bool told_gone_ = false;
   bool told_failure_ = false;
   UniqueFd wake_;

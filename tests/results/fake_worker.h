@@ -1,6 +1,7 @@
 // A worker as the collector sees it, for tests: a ring, structures, and messages in the layout of plugins/abi.h.
 #pragma once
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -62,7 +63,7 @@ class FakeWorker {
     std::vector<std::byte> message(sizeof(engine_message) + payload.size() + 7 - (payload.size() + 7) % 8);
     const engine_message head{static_cast<std::uint32_t>(message.size()), kind, plugin, schema, time, place};
     std::memcpy(message.data(), &head, sizeof head);
-    if (!payload.empty()) std::memcpy(message.data() + sizeof head, payload.data(), payload.size());
+    std::copy(payload.begin(), payload.end(), message.begin() + sizeof head);
     return ring_.push(message);
   }
   bool record(double place, const Values& values, std::uint8_t plugin = 0, std::uint16_t schema = 0) {

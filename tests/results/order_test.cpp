@@ -254,10 +254,7 @@ TEST_P(OrderThreads, NeverLockUpWhenOneWorkerHasAllThePackets) {
   std::vector<std::thread> threads;
   for (std::size_t i = 0; i < kWorkers; ++i) {
     threads.emplace_back([&, i] {
-      const auto wait = [&] {
-        run.collector->wake();
-        std::this_thread::yield();
-      };
+      const auto wait = [&] { run.collector->wait_for_round(); };
       for (bool last = false; !last;) {
         last = done.load(std::memory_order_acquire);
         const std::span<const std::byte> bytes = source.rings[i]->readable();
