@@ -36,6 +36,12 @@ bpf::BlockList block_list(const cli::Settings& settings) {
   return list;
 }
 
+bpf::RootConfig root_config(const cli::Settings& settings, const xsk::Link& link) {
+  return {.queues = std::max(link.rx_queues, link.max_rx_queues.value_or(0)),
+          .block = block_list(settings),
+          .filter = settings.filter.empty() ? std::nullopt : std::optional<std::string>(settings.filter)};
+}
+
 }  // namespace
 
 Capture::Capture(const cli::Settings& settings, const cli::Log& log, std::optional<bpf::RootProgram> ready)
@@ -63,13 +69,7 @@ Capture::Capture(const cli::Settings& settings, const cli::Log& log, std::option
 }
 
 void Capture::open_program(const cli::Settings& settings, const cli::Log& log) {
-  if (!program_) {
-    bpf::RootConfig config;
-    config.queues = std::max(link_.rx_queues, link_.max_rx_queues.value_or(0));
-    config.block = block_list(settings);
-    if (!settings.filter.empty()) config.filter = settings.filter;
-    program_ = bpf::RootProgram::load(config);
-  }
+  if (!program_) program_ = bpf::RootProgram::load(root_config(settings, link_));
   program_->attach(link_.ifindex, link_.name, attach_request(settings.mode),
                    settings.replace ? bpf::Foreign::replace : bpf::Foreign::refuse);
   if (!program_->fallback_reason().empty())

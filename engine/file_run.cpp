@@ -20,7 +20,6 @@ namespace {
 
 // A quarter of it is what a batch's results may take: 8 KiB a packet.
 constexpr std::size_t kRing_bytes = 2u << 20;
-constexpr int kRoomWait_ms = 1;
 
 class FileRun {
  public:
@@ -70,9 +69,7 @@ void FileRun::load_analyses() {
     config.ring_bytes = kRing_bytes;
     config.lossless = true;
     config.make_room = [this] {
-      if (collector_ == nullptr) return;  // on_start's own results, before there is a collector: they fit or are lost
-      collector_->wake();
-      poll(nullptr, 0, kRoomWait_ms);
+      if (collector_ != nullptr) collector_->wait_for_round();
     };
     config.epoch_ns = source_.epoch_ns();
     config.datalink = source_.datalink();

@@ -108,8 +108,9 @@ class SpscRing {
   void consume(std::size_t bytes) noexcept {
     assert(bytes % 8 == 0);
     read_ += bytes;
-    // release: our reads of these bytes are over before the producer may take them.
-    head_.store(read_, std::memory_order_release);
+    // Told to the producer when everything seen is done with, or a good piece of it. Told at every record, a full ring
+    // would fall into lock-step: one record's room given, seen and filled at a time, a cache miss for both each time.
+    if (read_ == seen_end_ || read_ - told_ >= capacity() / 16) tell();
   }
 
  private:
@@ -137,6 +138,12 @@ class SpscRing {
     return Memory(static_cast<std::byte*>(memory));
   }
 
+  // release: our reads of the bytes before are over when the producer may take them.
+  void tell() noexcept {
+    told_ = read_;
+    head_.store(read_, std::memory_order_release);
+  }
+
   // Finds the end of the records that lie contiguously from read_ on; false if there are none.
   bool look() noexcept {
     // acquire: pairs with publish(); the records up to here, and wrap_at_ if it lies before, are visible.
@@ -147,8 +154,7 @@ class SpscRing {
     const std::size_t wrap_at = wrap_at_.load(std::memory_order_relaxed);
     if (read_ == wrap_at) {
       read_ += capacity() - (read_ & mask_);
-      // release: as in consume(). Without this store a producer that waits for the skipped bytes would wait forever.
-      head_.store(read_, std::memory_order_release);
+      tell();  // or a producer that waits for the skipped bytes would wait forever
     }
     const std::size_t lap_end = read_ - (read_ & mask_) + capacity();
     seen_end_ = std::min(tail, lap_end);
@@ -172,6 +178,7 @@ class SpscRing {
   // The consumer's own.
   alignas(kLine) std::size_t read_ = 0;
   std::size_t seen_end_ = 0;
+  std::size_t told_ = 0;
 
   // Written by the consumer, read by the producer.
   alignas(kLine) std::atomic<std::size_t> head_{0};
