@@ -57,14 +57,14 @@ class Receivers:
     def __init__(self, build, work, yardstick):
         self.build, self.work, self.yardstick = build, work, yardstick
 
-    def start(self, lab, name, wait, seconds):
+    def start(self, lab, name, wait, seconds, packets):
         ledger = self.work / "ledger.json"
         commands = {
-            "rxdrop": [self.build / "bench/rxdrop", "cap0", 0, seconds, wait],
+            "rxdrop": [self.build / "bench/rxdrop", "cap0", 0, seconds, wait, packets],
             "engine": [self.build / "engine/engine", "--iface", "cap0", "--queues", 1, "--cpus", 1, "--wait", wait,
-                       "--eval", PLUGIN, "--output", "none", "--duration", seconds, "--summary", ledger],
+                       "--eval", PLUGIN, "--output", "none", "--duration", seconds, "--count", packets, "--summary", ledger],
             "engine_bare": [self.build / "engine/engine", "--iface", "cap0", "--queues", 1, "--cpus", 1, "--wait", wait,
-                            "--output", "none", "--duration", seconds, "--summary", ledger],
+                            "--output", "none", "--duration", seconds, "--count", packets, "--summary", ledger],
             "libpcap": [self.build / "bench/pcaprx", "cap0", seconds],
         }
         if self.yardstick:
@@ -96,7 +96,7 @@ class Receivers:
 def measure(lab, receivers, build, name, wait, packets, rate):
     """One run: (packets a second, figures), or no rate if a frame was lost."""
     seconds = packets / (rate or 3e6) + 1.5
-    child = receivers.start(lab, name, wait, round(seconds, 1))
+    child = receivers.start(lab, name, wait, round(seconds, 1), packets)
     pace = ["--rate", int(rate)] if rate else []
     sent = json.loads(sh("ip", "netns", "exec", lab.gen, "taskset", "-c", 0, build / "engine/engine", "gen", "--iface",
                          "gen0", "--method", "live", "--count", packets, "--size", FRAME_BYTES, "--flows", 1000,
@@ -133,18 +133,20 @@ def main():
     names = ["rxdrop", "engine", "engine_bare"] + (["yardstick"] if options.yardstick else [])
     rates = {name: [] for name in names + ["libpcap"]}
     poll = {"rxdrop": [], "engine": []}
-    spin = {"rxdrop": [], "engine": []}
+    spin = {"rxdrop": [], "engine": [], "engine_bare": []}
     with Lab() as lab:
         def run(name, wait, packets, rate):
             return measure(lab, receivers, options.build, name, wait, packets, rate)
 
         for _ in range(options.rounds):
             for name in names:
-                rates[name].append(loss_free(run, name, "spin", options.packets)["pps"])
+                figures = loss_free(run, name, "spin", options.packets)
+                rates[name].append(figures["pps"])
+                if name in spin:
+                    spin[name].append(figures["empty_polls"])
             rates["libpcap"].append(loss_free(run, "libpcap", "poll", options.packets // 5)["pps"])
             for name in poll:
                 poll[name].append(run(name, "poll", options.packets // 5, 1_000_000)["cpu_ns_per_packet"])
-                spin[name].append(run(name, "spin", options.packets // 5, 1_000_000)["empty_polls"])
     report(options, rates, poll, spin)
 
 
@@ -159,7 +161,7 @@ def report(options, rates, poll, spin):
                             for name, values in rates.items()},
         "poll_cpu_ns_per_packet_at_1_mpps": {name: round(median(values), 1) for name, values in poll.items()},
         "poll_cpu_ratio": round(median([a / b for a, b in zip(poll["engine"], poll["rxdrop"])]), 3),
-        "empty_polls_at_1_mpps_spinning": {name: round(median(values), 4) for name, values in spin.items()},
+        "share_of_empty_polls_at_that_rate_spinning": {name: round(median(values), 4) for name, values in spin.items()},
     }
     text = json.dumps(result, indent=2)
     print(text)

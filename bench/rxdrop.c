@@ -3,8 +3,8 @@
 // libxdp's own ring helpers, 4,096 frames of 2 KiB, fill ring 4,096, RX ring 2,048, need-wakeup, batches of 64: what an
 // experienced engineer writes in an afternoon. It is given every advantage: no counters, no ledger, no checks.
 //
-// usage: rxdrop IFACE QUEUE SECONDS spin|poll
-// output, one JSON line: received, lost in the socket, CPU ns a packet, share of empty polls
+// usage: rxdrop IFACE QUEUE SECONDS spin|poll [PACKETS]    ends after so long, or so many packets
+// output, one JSON line: received, lost in the socket, CPU ns a packet, share of empty polls since the first packet
 #define _GNU_SOURCE
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -90,10 +90,11 @@ static unsigned take(struct receiver *r) {
 }
 
 int main(int argc, char **argv) {
-  if (argc != 5) return fprintf(stderr, "usage: rxdrop IFACE QUEUE SECONDS spin|poll\n"), 2;
+  if (argc < 5) return fprintf(stderr, "usage: rxdrop IFACE QUEUE SECONDS spin|poll [PACKETS]\n"), 2;
   const unsigned queue = (unsigned)strtoul(argv[2], NULL, 10);
   const double duration = strtod(argv[3], NULL);
   const int polling = strcmp(argv[4], "poll") == 0;
+  const unsigned long limit = argc > 5 ? strtoul(argv[5], NULL, 10) : ~0ul;
 
   struct rxdrop_bpf *program = rxdrop_bpf__open_and_load();
   if (!program) return fail("load the program", errno);
@@ -110,11 +111,14 @@ int main(int argc, char **argv) {
   struct pollfd descriptor = {.fd = fd, .events = POLLIN};
   const double end = seconds(CLOCK_MONOTONIC) + duration;
   for (unsigned idle = 0;;) {
-    r.polls++;
     const unsigned n = take(&r);
     r.received += n;
-    if (n) continue;
-    r.empty_polls++;
+    r.polls += r.received > 0;
+    if (n) {
+      if (r.received >= limit) break;
+      continue;
+    }
+    r.empty_polls += r.received > 0;
     if (polling) poll(&descriptor, 1, 10);
     if ((polling || (++idle & 0xfff) == 0) && seconds(CLOCK_MONOTONIC) > end) break;
   }

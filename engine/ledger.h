@@ -82,8 +82,8 @@ struct PluginLedger {
 struct WorkerLedger {
   std::uint32_t worker = 0;
   int cpu = -1;
-  std::uint64_t polls = 0;        // looks at the queues
-  std::uint64_t empty_polls = 0;  // that found nothing: the headroom when spinning
+  std::uint64_t polls = 0;        // looks at the queues since the first packet
+  std::uint64_t empty_polls = 0;  // of these, that found nothing: the headroom when spinning
   std::uint64_t cpu_ns = 0;       // CPU time of the worker's thread
 };
 

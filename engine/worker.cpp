@@ -34,10 +34,10 @@ void Worker::run() noexcept {
   while (control_.phase.load(std::memory_order_acquire) == RunControl::running) {
     std::uint32_t received = 0;
     for (Lane* lane : lanes_) received += serve(*lane);
-    add(polls_, 1);
     if (received == 0) {
       idle();
     } else {
+      add(polls_, 1);
       empty_rounds_ = 0;
       // Longer batches pay off only when there is more waiting than a batch takes.
       batch_packets_ = received >= batch_packets_ * lanes_.size() ? kMaxBatchPackets : kBatchPackets;
@@ -99,7 +99,10 @@ std::uint32_t Worker::take_from_budget(std::uint32_t wanted) noexcept {
 }
 
 void Worker::idle() noexcept {
-  add(empty_polls_, 1);
+  if (polls() > 0) {  // the time before the first packet says nothing of how busy the worker is
+    add(polls_, 1);
+    add(empty_polls_, 1);
+  }
   if (spin_) {
     // A driver with an empty fill ring sleeps until it is told that there are frames again; poll() tells it by itself.
     for (const Lane* lane : lanes_)

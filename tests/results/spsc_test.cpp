@@ -58,8 +58,24 @@ TEST(Spsc, TakesExactlyItsCapacityAndThenRefuses) {
   EXPECT_TRUE(ring.window(8).empty());
   ring.publish();
   ASSERT_EQ(ring.readable().size(), 4096u);
+  // Room is given back in pieces of a sixteenth.
+  for (int i = 0; i < 4096 / 16 / 32 - 1; ++i) ring.consume(32);
+  EXPECT_FALSE(ring.push(make_record(32, 0)));
   ring.consume(32);
-  EXPECT_TRUE(ring.push(make_record(32, 0)));
+  for (int i = 0; i < 4096 / 16 / 32; ++i) EXPECT_TRUE(ring.push(make_record(32, 0)));
+  EXPECT_FALSE(ring.push(make_record(8, 0)));
+}
+
+TEST(Spsc, GivesAllRoomBackWhenItHasBeenReadToTheEnd) {
+  SpscRing ring(4096);
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(ring.push(make_record(32, i)));
+  ring.publish();
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_FALSE(ring.readable().empty());
+    ring.consume(32);
+  }
+  for (int i = 0; i < (4096 - 96) / 32; ++i) ASSERT_TRUE(ring.push(make_record(32, i)));
+  EXPECT_TRUE(ring.push(make_record(96, 0)));
   EXPECT_FALSE(ring.push(make_record(8, 0)));
 }
 
