@@ -8,7 +8,6 @@
 #include <charconv>
 #include <fstream>
 
-#include "engine/cli/plugin_flag.h"
 #include "engine/decode/decode.h"
 #include "engine/gen/traffic.h"
 #include "engine/report.h"
@@ -45,7 +44,7 @@ std::vector<plugins::PluginSpec> plugin_specs(const cli::Settings& settings) {
     spec.name = setting.name;
     spec.path = setting.path;
     spec.code = setting.code;
-    for (const auto& [name, value] : setting.args) spec.args.emplace_back(name, cli::argument_text(value));
+    spec.args = setting.args;
     spec.memory_bytes = setting.memory_bytes;
     spec.trusted = setting.trusted;
   }

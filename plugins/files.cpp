@@ -3,21 +3,10 @@
 #include <sys/stat.h>
 
 #include <cerrno>
-#include <charconv>
 #include <cstdio>
 #include <memory>
 
 namespace plugins {
-namespace {
-
-// Digits with an optional sign and fraction; neither hexadecimal nor an exponent, so that "1e3" stays a name.
-bool decimal(const std::string& text, double& value) {
-  if (text.find_first_not_of("0123456789.-") != std::string::npos) return false;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
-  return error == std::errc() && end == text.data() + text.size();
-}
-
-}  // namespace
 
 int read_text(const std::string& path, std::string& text) {
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rbe"), std::fclose);
@@ -35,16 +24,16 @@ std::string file_beside(const std::string& path, const std::string& name) {
   return (slash == std::string::npos ? std::string() : path.substr(0, slash + 1)) + name + ".lua";
 }
 
-void push_args(lua_State* L, const std::vector<std::pair<std::string, std::string>>& args) {
+void push_args(lua_State* L, const Arguments& args) {
   lua_newtable(L);
   for (const auto& [name, value] : args) {
-    double number = 0;
-    if (value == "true" || value == "false") {
-      lua_pushboolean(L, value == "true");
-    } else if (decimal(value, number)) {
-      lua_pushnumber(L, number);
+    if (const auto* truth = std::get_if<bool>(&value)) {
+      lua_pushboolean(L, *truth);
+    } else if (const auto* number = std::get_if<double>(&value)) {
+      lua_pushnumber(L, *number);
     } else {
-      lua_pushlstring(L, value.data(), value.size());
+      const auto& text = std::get<std::string>(value);
+      lua_pushlstring(L, text.data(), text.size());
     }
     lua_setfield(L, -2, name.c_str());
   }

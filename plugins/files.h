@@ -16,8 +16,8 @@ int read_text(const std::string& path, std::string& text);
 // The path of module `name` (without .lua) in the folder of `path`.
 std::string file_beside(const std::string& path, const std::string& name);
 
-// Pushes a table: true, false and decimal numbers are typed, all else stays a string.
-void push_args(lua_State* L, const std::vector<std::pair<std::string, std::string>>& args);
+// Pushes a table of the arguments.
+void push_args(lua_State* L, const Arguments& args);
 
 // Pushes what on_start gets.
 void push_info(lua_State* L, const Binding& binding);

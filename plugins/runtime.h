@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "plugins/abi.h"
@@ -18,12 +19,15 @@
 
 namespace plugins {
 
+// What a plugin finds in `args`.
+using Arguments = std::vector<std::pair<std::string, std::variant<bool, double, std::string>>>;
+
 // What the operator asked for.
 struct PluginSpec {
   std::string name;
   std::string path;
   std::string code;                                       // --eval: the code itself; path is unused
-  std::vector<std::pair<std::string, std::string>> args;  // true, false and decimal numbers are typed, else strings
+  Arguments args;
   std::size_t memory_bytes = 64u << 20;                   // cap on what Lua allocates
   bool trusted = false;                                   // gives the plugin ffi
 };

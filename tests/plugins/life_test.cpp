@@ -83,13 +83,11 @@ TEST(Load, RefusesNewGlobalsAndStructuresLater) {
 
 TEST(Load, ReadsSettingsAndTypedArguments) {
   Lab lab;
-  lab.spec.args = {{"k", "20"},     {"f", "-1.5"},  {"on", "true"}, {"off", "false"},
-                   {"hex", "0x10"}, {"exp", "1e3"}, {"name", "a b"}};
+  lab.spec.args = {{"k", 20.0}, {"f", -1.5}, {"on", true}, {"off", false}, {"text", "20"}, {"name", "a b"}};
   lab.load(
       "filter = 'udp port 53' interval = 0.25 uses = {}\n"
       "assert(args.k == 20 and args.f == -1.5 and args.on == true and args.off == false)\n"
-      "assert(args.hex == '0x10' and args.exp == '1e3' and args.name == 'a b' and args.none == nil and filter == 'udp "
-      "port 53')\n"
+      "assert(args.text == '20' and args.name == 'a b' and args.none == nil and filter == 'udp port 53')\n"
       "function on_packet(p) end");
   EXPECT_EQ(lab.state->filter(), "udp port 53");
   EXPECT_EQ(lab.state->interval_ns(), 250'000'000u);
@@ -325,7 +323,7 @@ TEST(Memory, ThatRunsOutAnywhereInTheLoadIsAnError) {
   for (int entries = 0; entries < 60'000; entries += 300) {
     Lab lab;
     lab.spec.memory_bytes = 1u << 20;
-    lab.spec.args = {{"n", std::to_string(entries)}};
+    lab.spec.args = {{"n", static_cast<double>(entries)}};
     const std::string error = lab.load_error(
         "local kept = {} local c = engine.counter{ name = 'c' } for i = 1, args.n do kept[i] = { i } end\n"
         "function on_start(info) kept.info = info end function on_packet(p) c:add(#kept) end");
