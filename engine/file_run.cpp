@@ -23,7 +23,7 @@ constexpr std::size_t kRing_bytes = 2u << 20;
 
 class FileRun {
  public:
-  FileRun(const cli::Settings& settings, const cli::Log& log, cli::Signals& signals);
+  FileRun(const cli::Settings& settings, cli::Log& log, cli::Signals& signals);
   ExitCode run();
 
  private:
@@ -34,7 +34,7 @@ class FileRun {
   RunLedger ledger();
 
   const cli::Settings& settings_;
-  const cli::Log& log_;
+  cli::Log& log_;
   cli::Signals& signals_;
   std::atomic<bool> output_failed_{false};
   std::uint64_t begin_ns_;
@@ -55,7 +55,7 @@ FileOptions file_options(const cli::Settings& settings, int interrupt_fd) {
   return options;
 }
 
-FileRun::FileRun(const cli::Settings& settings, const cli::Log& log, cli::Signals& signals)
+FileRun::FileRun(const cli::Settings& settings, cli::Log& log, cli::Signals& signals)
     : settings_(settings),
       log_(log),
       signals_(signals),
@@ -165,7 +165,7 @@ ExitCode FileRun::run() {
 
 }  // namespace
 
-ExitCode run_file(const cli::Settings& settings, const cli::Log& log, cli::Signals& signals) {
+ExitCode run_file(const cli::Settings& settings, cli::Log& log, cli::Signals& signals) {
   return FileRun(settings, log, signals).run();
 }
 

@@ -9,6 +9,6 @@
 namespace engine {
 
 // Throws SetupError. A file that is cut off ends with runtime_failure after what came before was processed.
-ExitCode run_file(const cli::Settings& settings, const cli::Log& log, cli::Signals& signals);
+ExitCode run_file(const cli::Settings& settings, cli::Log& log, cli::Signals& signals);
 
 }  // namespace engine

@@ -39,7 +39,7 @@ void signal_eventfd(int fd) noexcept { eventfd_write(fd, 1); }
 
 class LiveRun {
  public:
-  LiveRun(const cli::Settings& settings, const cli::Log& log, cli::Signals& signals)
+  LiveRun(const cli::Settings& settings, cli::Log& log, cli::Signals& signals)
       : settings_(settings), log_(log), signals_(signals), wake_(make_eventfd()), stop_(make_eventfd()) {}
 
   ExitCode run();
@@ -56,7 +56,7 @@ class LiveRun {
   RunLedger ledger();
 
   const cli::Settings& settings_;
-  const cli::Log& log_;
+  cli::Log& log_;
   cli::Signals& signals_;
   UniqueFd wake_;  // readable: the workers' phase has changed
   UniqueFd stop_;  // readable: the run is to end (count reached, reader gone, output failed)
@@ -231,15 +231,18 @@ ExitCode LiveRun::run() {
   begin_ns_ = status_ns_ = monotonic_ns();
   log_.info("ready: " + std::to_string(workers_.size()) + (workers_.size() == 1 ? " worker, " : " workers, ") +
             (capture_->spins() ? "spinning" : "sleeping in poll() when idle"));
+  const bool table = takes_the_screen(settings_);
+  if (table) log_.hold();
   watch();
   end_threads();
+  if (table) log_.release();
   report(ledger(), settings_, log_);
   return output_failed_ || interface_lost_ ? ExitCode::runtime_failure : ExitCode::done;
 }
 
 }  // namespace
 
-ExitCode run_live(const cli::Settings& settings, const cli::Log& log, cli::Signals& signals) {
+ExitCode run_live(const cli::Settings& settings, cli::Log& log, cli::Signals& signals) {
   return LiveRun(settings, log, signals).run();
 }
 

@@ -9,6 +9,6 @@
 namespace engine {
 
 // Throws SetupError.
-ExitCode run_live(const cli::Settings& settings, const cli::Log& log, cli::Signals& signals);
+ExitCode run_live(const cli::Settings& settings, cli::Log& log, cli::Signals& signals);
 
 }  // namespace engine

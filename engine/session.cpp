@@ -70,6 +70,10 @@ bool is_pretty(const cli::Settings& settings) {
   return settings.output_path == "-" && isatty(STDOUT_FILENO) == 1;
 }
 
+bool takes_the_screen(const cli::Settings& settings) {
+  return is_pretty(settings) && settings.output_path == "-" && isatty(STDOUT_FILENO) == 1;
+}
+
 std::vector<std::unique_ptr<Output>> open_outputs(const cli::Settings& settings, bool lossless,
                                                   std::function<std::vector<QueueLedger>()> ledger) {
   std::vector<std::unique_ptr<Output>> outputs;
@@ -77,7 +81,7 @@ std::vector<std::unique_ptr<Output>> open_outputs(const cli::Settings& settings,
   if (is_pretty(settings)) {
     PrettyConfig config;
     config.ledger = std::move(ledger);
-    config.terminal = settings.output_path == "-" && isatty(STDOUT_FILENO) == 1;
+    config.terminal = takes_the_screen(settings);
     outputs.push_back(std::make_unique<Pretty>(std::move(config), std::move(sink)));
   } else {
     outputs.push_back(std::make_unique<JsonLines>(std::move(sink)));

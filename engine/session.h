@@ -35,6 +35,7 @@ void load_plugins(const cli::Settings& settings, const plugins::WorkerInfo& info
 
 // Whether results go to a person (the live table) or to a program (JSON lines).
 bool is_pretty(const cli::Settings& settings);
+bool takes_the_screen(const cli::Settings& settings);  // pretty, and on a terminal
 
 // `lossless`: files; the output waits for its reader. `ledger`: what the live table shows of the queues.
 std::vector<std::unique_ptr<Output>> open_outputs(const cli::Settings& settings, bool lossless,

@@ -33,6 +33,29 @@ void Log::write(LogLevel level, std::string_view text) const noexcept try {
     line.push_back(byte < 0x20 || byte == 0x7f ? (c == '\t' ? ' ' : '?') : c);
   }
   line.push_back('\n');
+  const std::lock_guard lock(held_mutex_);
+  if (holding_) {
+    if (held_.size() < kMaxHeldLines) held_.push_back(std::move(line));
+    return;
+  }
+  put(line);
+} catch (const std::exception&) {
+  // Out of memory for a log line: the line is given up, the capture is not.
+}
+
+void Log::hold() {
+  const std::lock_guard lock(held_mutex_);
+  holding_ = true;
+}
+
+void Log::release() {
+  const std::lock_guard lock(held_mutex_);
+  holding_ = false;
+  for (const std::string& line : held_) put(line);
+  held_.clear();
+}
+
+void Log::put(std::string_view line) const noexcept {
   const char* rest = line.data();
   std::size_t left = line.size();
   while (left > 0) {
@@ -42,8 +65,6 @@ void Log::write(LogLevel level, std::string_view text) const noexcept try {
     rest += written;
     left -= static_cast<std::size_t>(written);
   }
-} catch (const std::exception&) {
-  // Out of memory for a log line: the line is given up, the capture is not.
 }
 
 }  // namespace engine::cli

@@ -5,7 +5,10 @@
 #pragma once
 
 #include <atomic>
+#include <mutex>
+#include <string>
 #include <string_view>
+#include <vector>
 
 namespace engine::cli {
 
@@ -24,6 +27,10 @@ class Log {
   // text (a plugin's message may hold packet bytes) are shown as '?', so that nobody on the wire steers a terminal.
   void write(LogLevel level, std::string_view text) const noexcept;
 
+  // While something else has the terminal (the live table): lines are kept, the first thousand, and written at release.
+  void hold();
+  void release();
+
   void error(std::string_view text) const noexcept { write(LogLevel::error, text); }
   void warn(std::string_view text) const noexcept { write(LogLevel::warn, text); }
   void info(std::string_view text) const noexcept { write(LogLevel::info, text); }
@@ -32,6 +39,12 @@ class Log {
  private:
   std::atomic<LogLevel> level_;  // relaxed: a late line more or less around a change does not matter
   int fd_;
+
+  static constexpr std::size_t kMaxHeldLines = 1000;
+  void put(std::string_view line) const noexcept;
+  mutable std::mutex held_mutex_;
+  mutable std::vector<std::string> held_;
+  bool holding_ = false;
 };
 
 }  // namespace engine::cli

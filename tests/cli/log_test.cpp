@@ -46,6 +46,19 @@ TEST(Log, LetsNoControlCharactersThrough) {
   EXPECT_EQ(text, "engine: a?[2Jb?c d?\xc3\xa4\n");
 }
 
+TEST(Log, KeepsLinesWhileSomethingElseHasTheTerminal) {
+  const std::string text = written_by([](int fd) {
+    Log log(LogLevel::info, fd);
+    log.hold();
+    log.error("one");
+    log.info("two");
+    EXPECT_EQ(::write(fd, "table\n", 6), 6);
+    log.release();
+    log.info("three");
+  });
+  EXPECT_EQ(text, "table\nengine: error: one\nengine: two\nengine: three\n");
+}
+
 TEST(Log, KeepsLinesOfManyThreadsWhole) {
   constexpr int threads = 4;
   constexpr int lines = 500;
