@@ -220,7 +220,9 @@ TEST_F(CaptureTest, LeaksNeitherMemoryNorDescriptorsNorMapsOver100Rounds) {
   for (int i = 0; i < 100; ++i) round();
   malloc_trim(0);
   EXPECT_EQ(open_descriptors(), descriptors);
-  if (!kKeepsWhatWasFreed) EXPECT_LE(resident_kib(), kib + 1024);
+  if (!kKeepsWhatWasFreed) {
+    EXPECT_LE(resident_kib(), kib + 1024);
+  }
   // The kernel frees maps after a grace period; other programs' maps may come and go meanwhile.
   const std::uint64_t until_ns = monotonic_ns() + 5'000'000'000;
   while (kernel_maps() > maps && monotonic_ns() < until_ns) std::this_thread::yield();
