@@ -91,7 +91,9 @@ void Capture::place_workers(const cli::Settings& settings) {
 }
 
 void Capture::open_sockets(const cli::Settings& settings, const cli::Log& log) {
-  const xsk::RingSizes sizes = xsk::ring_sizes(link_.nic_ring_entries);
+  xsk::RingSizes sizes = xsk::ring_sizes(link_.nic_ring_entries);
+  if (settings.rx_ring_entries != 0) sizes.rx_entries = settings.rx_ring_entries;
+  if (settings.frames != 0) sizes.frames = settings.frames;
   const std::uint64_t umem_bytes = sizes.umem_bytes(chunk_bytes_);
   const bool generic = program_->attach_mode() == bpf::AttachMode::generic;
   for (const numa::WorkerPlacement& placement : placement_.workers) {

@@ -1,6 +1,7 @@
 #include "engine/cli/settings_table.h"
 
 #include <algorithm>
+#include <bit>
 #include <charconv>
 
 namespace engine::cli {
@@ -82,6 +83,17 @@ void add_source(std::vector<Option>& to, Settings& s) {
           });
 }
 
+// Rings are indexed by masks: the kernel takes no other sizes (xsk_init_queue in net/xdp/xsk.c).
+Value power_of_two(std::uint32_t& target, std::uint32_t min, std::uint32_t max) {
+  Value value = number(target, min, max);
+  value.allowed = "a power of two, " + value.allowed;
+  value.set = [&target, check = value.set, allowed = value.allowed](std::string_view text) {
+    check(text);
+    if (!std::has_single_bit(target)) throw BadValue{"is not a power of two", "give " + allowed};
+  };
+  return value;
+}
+
 void add_running(std::vector<Option>& to, Settings& s) {
   add(to,
       {
@@ -101,6 +113,16 @@ void add_running(std::vector<Option>& to, Settings& s) {
            .help = "idle workers spin or poll; auto spins where a worker owns its core",
            .value = choice(s.wait, {{"auto", WaitMode::automatic}, {"spin", WaitMode::spin}, {"poll", WaitMode::poll}}),
            .config_key = "capture.wait"},
+          {.name = "rx-ring",
+           .value_name = "ENTRIES",
+           .help = "length of a queue's RX ring; default: follows the NIC's own ring",
+           .value = power_of_two(s.rx_ring_entries, 64, 32768),
+           .config_key = "capture.rx_ring"},
+          {.name = "frames",
+           .value_name = "N",
+           .help = "packet buffers of a queue; default: the RX ring's entries and the NIC's",
+           .value = power_of_two(s.frames, 64, 65536),
+           .config_key = "capture.frames"},
           {.name = "duration",
            .value_name = "S",
            .help = "stop after S seconds",
@@ -196,7 +218,8 @@ std::vector<Option> plugin_options(PluginSetting& p) {
 }
 
 bool is_live_only(std::string_view name) {
-  constexpr std::string_view live[] = {"queues", "mode", "take-all", "block", "replace", "no-promisc", "wait"};
+  constexpr std::string_view live[] = {"queues",     "mode", "take-all", "block", "replace",
+                                       "no-promisc", "wait", "rx-ring",  "frames"};
   return std::find(std::begin(live), std::end(live), name) != std::end(live);
 }
 

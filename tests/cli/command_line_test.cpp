@@ -179,10 +179,16 @@ TEST_F(CommandLine, ASourceOnTheCommandLineTakesThePlaceOfTheConfiguredOne) {
   EXPECT_EQ(s.pcap_path, "f.pcap");
 }
 
+TEST_F(CommandLine, RingSizesArePowersOfTwo) {
+  EXPECT_EQ(parse_command_line(Args{"--iface", "a", "--rx-ring", "4096"}).rx_ring_entries, 4096u);
+  EXPECT_EQ(refused({"--iface", "a", "--frames", "1000"}),
+            "--frames 1000: is not a power of two; give a power of two, 64..65536");
+}
+
 TEST_F(CommandLine, ADumpReadsBackToTheSameSettings) {
   const ConfigFile first(R"lua(
     capture { interface = "eth0", filter = "host \"x\" or\n\0011 \\", block = { "10.0.0.0/8", "::1" }, duration = 0.1,
-              stats = 2, cpus = "2-3", wait = "spin", count = 9007199254740992, take_all = true }
+              stats = 2, rx_ring = 512, frames = 1024, cpus = "2-3", wait = "spin", count = 9007199254740992, take_all = true }
     plugin "dir/x.lua" { name = "one", args = { k = 1e300, third = 1/3, ["a b"] = "20", yes = true }, trusted = true }
     plugin "inline" { code = "function on_packet(p)\n  count = 1\nend" }
     sink "json" { path = "none", format = "json" })lua");

@@ -72,6 +72,20 @@ def test_a_plugin_that_stalls_costs_packets_that_are_all_counted(lab, tmp_path):
     assert_closed(run, sent)
 
 
+def test_a_fill_ring_that_starves_costs_packets_that_are_all_counted(lab, tmp_path):
+    """More room in the RX ring than there are frames: with a stalled plugin the kernel finds no frame to write to."""
+    net = lab()
+    capture = net.capture("--queues", 1, "--rx-ring", 2048, "--frames", 256, "--eval", STALLING, "--output", "none",
+                          "--summary", tmp_path / "ledger.json")
+    sent = net.generate("--method", "live", "--count", 200000)
+    status, _ = finish(capture)
+    assert status == 0
+    run = ledger(tmp_path / "ledger.json")
+    assert run["totals"]["fill_ring_empty"] > 0, "the fill ring was meant to starve"
+    assert run["totals"]["rx_dropped"] > 0
+    assert_closed(run, sent)
+
+
 def test_a_stuck_reader_of_stdout_costs_results_and_no_packets(lab, tmp_path):
     net = lab()
     chatty = """
