@@ -74,4 +74,6 @@ bool Counter::empty() const noexcept { return table_.size() == 0 && overflow_.pa
 
 std::unique_ptr<Part> Counter::make_empty() const { return std::make_unique<Counter>(key_, max_keys_); }
 
+std::string Counter::shape() const { return "counter by " + key_.text() + ", max " + std::to_string(max_keys_); }
+
 }  // namespace plugins

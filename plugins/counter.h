@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "plugins/key.h"
 #include "plugins/key_table.h"
@@ -28,6 +29,7 @@ class Counter final : public Part {
   void publish(Visitor& visitor) const override;
   bool empty() const noexcept override;
   std::unique_ptr<Part> make_empty() const override;
+  std::string shape() const override;
 
   std::uint32_t size() const noexcept { return table_.size(); }
 

@@ -74,6 +74,13 @@ std::vector<std::string> KeySpec::known_fields() {
   return names;
 }
 
+std::string KeySpec::text() const {
+  if (by_value()) return "value";
+  std::string all;
+  for (const Field& field : fields_) all += (all.empty() ? "" : " ") + field.name;
+  return all;
+}
+
 void KeySpec::add(std::string_view name) {
   const auto* known =
       std::find_if(std::begin(kKnown), std::end(kKnown), [&](const Known& k) { return name == k.name; });

@@ -47,6 +47,8 @@ class KeySpec {
   // The names of() takes.
   static std::vector<std::string> known_fields();
 
+  std::string text() const;  // the fields by name, or "value"
+
   bool by_value() const noexcept { return fields_.empty(); }
   std::uint32_t words() const noexcept { return words_; }
   std::uint64_t possible_keys() const noexcept;  // 2^32 where there are as many or more

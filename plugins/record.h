@@ -16,11 +16,15 @@ struct RecordField {
   std::string name;
   FieldType type;
   bool optional = false;
+
+  bool operator==(const RecordField&) const = default;
 };
 
 struct RecordSchema {
   std::string name;
   std::vector<RecordField> fields;
+
+  bool operator==(const RecordSchema&) const = default;
 };
 
 }  // namespace plugins

@@ -40,6 +40,7 @@ class Part {
   virtual void publish(Visitor& visitor) const = 0;  // in a fixed order that depends on the content alone
   virtual bool empty() const noexcept = 0;
   virtual std::unique_ptr<Part> make_empty() const = 0;  // same kind and shape, for the merged result
+  virtual std::string shape() const = 0;                 // kind, key and limits: parts merge where these are equal
 };
 
 // A structure as the worker holds it. `swap` and `active` belong to the worker's thread, `give_back` to the

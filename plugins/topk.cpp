@@ -103,4 +103,8 @@ bool TopK::empty() const noexcept { return table_.size() == 0; }
 
 std::unique_ptr<Part> TopK::make_empty() const { return std::make_unique<TopK>(key_, k_, tracked_); }
 
+std::string TopK::shape() const {
+  return "topk by " + key_.text() + ", k " + std::to_string(k_) + ", tracked " + std::to_string(tracked_);
+}
+
 }  // namespace plugins

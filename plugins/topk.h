@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "plugins/key.h"
@@ -35,6 +36,7 @@ class TopK final : public Part {
   void publish(Visitor& visitor) const override;
   bool empty() const noexcept override;
   std::unique_ptr<Part> make_empty() const override;
+  std::string shape() const override;
 
   std::uint32_t size() const noexcept { return table_.size(); }
   std::uint64_t floor() const noexcept { return floor_; }

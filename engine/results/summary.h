@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include "plugins/abi.h"
@@ -28,6 +29,7 @@ class SummaryPart final : public plugins::Part {
   void publish(plugins::Visitor& visitor) const override;
   bool empty() const noexcept override { return packets_ == 0; }
   std::unique_ptr<plugins::Part> make_empty() const override { return std::make_unique<SummaryPart>(); }
+  std::string shape() const override { return "summary"; }
 
   std::uint64_t packets() const noexcept { return packets_; }
   std::uint64_t bytes() const noexcept { return bytes_; }

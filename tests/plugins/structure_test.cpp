@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <map>
 #include <random>
+#include <set>
 
 #include "plugins/counter.h"
+#include "plugins/record.h"
 #include "plugins/topk.h"
 #include "tests/plugins/lab.h"
 
@@ -150,6 +152,27 @@ TEST(Counter, MergesExactlyAndBeyondAWorkersLimit) {
   std::uint64_t sum = 0;
   for (const auto& line : lines) sum += std::stoul(line.substr(line.find("packets=") + 8));
   EXPECT_EQ(sum, 20000u);
+}
+
+TEST(Part, HasAShapeThatNamesAllThatMustBeEqualToMerge) {
+  const auto values = KeySpec::values();
+  const auto source = KeySpec::of({"src"}), both = KeySpec::of({"src", "proto"});
+  EXPECT_EQ(Counter(source, 10).shape(), Counter(source, 10).shape());
+  EXPECT_EQ(Counter(source, 10).shape(), Counter(source, 10).make_empty()->shape());
+  EXPECT_EQ(TopK(both, 3).shape(), TopK(both, 3).make_empty()->shape());
+  const std::string shapes[] = {Counter(source, 10).shape(), Counter(source, 11).shape(), Counter(both, 10).shape(),
+                                Counter(values, 10).shape(), TopK(source, 10).shape(),    TopK(source, 11).shape(),
+                                TopK(values, 10).shape(),    TopK(both, 10).shape()};
+  EXPECT_EQ(std::set<std::string>(std::begin(shapes), std::end(shapes)).size(), std::size(shapes));
+}
+
+TEST(RecordSchema, IsEqualWithTheSameFieldsInTheSameOrder) {
+  using plugins::FieldType;
+  const plugins::RecordSchema one{"r", {{"a", FieldType::u8}, {"b", FieldType::ip, true}}};
+  plugins::RecordSchema two = one;
+  EXPECT_EQ(one, two);
+  two.fields[1].optional = false;
+  EXPECT_NE(one, two);
 }
 
 TEST(Counter, CanBeUsedAgainAfterEachClear) {

@@ -43,6 +43,7 @@ class SumPart final : public plugins::Part {
   void publish(plugins::Visitor& visitor) const override { visitor.unsigned_number("sum", sum); }
   bool empty() const noexcept override { return sum == 0; }
   std::unique_ptr<Part> make_empty() const override { return std::make_unique<SumPart>(); }
+  std::string shape() const override { return "sum"; }
 
   std::uint64_t sum = 0;
 };
