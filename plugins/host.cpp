@@ -126,8 +126,9 @@ int log_message(lua_State* L) {
 }
 
 int quote(lua_State* L) {
-  const std::string text = json_quoted(text_at(L, 1));
-  lua_pushlstring(L, text.data(), text.size());
+  std::string& quoted = self(L).quoted;
+  quoted = json_quoted(text_at(L, 1));
+  lua_pushlstring(L, quoted.data(), quoted.size());
   return 1;
 }
 

@@ -50,13 +50,27 @@ struct State::Impl {
   void dry_batches(std::size_t batches, std::vector<std::uint8_t>& memory, std::size_t& at) noexcept;
   void dry_batch(std::uint32_t count, std::size_t& at) noexcept;
   void check(int status);
+  void run_text(const char* code);
   [[noreturn]] void fail(std::string_view reason) const;
+  [[noreturn]] void fail_for_memory() const;
   const char* file_name() const noexcept { return spec.code.empty() ? spec.path.c_str() : "eval"; }
 
   // host.cpp
   void register_host_functions();
 
-  // runtime.cpp
+  // runtime.cpp: into Lua. All calls that can allocate go through guarded(): false if the memory's cap was met, or had
+  // been before. The state is dead then and must not be touched. No object with a destructor may live in `work`.
+  template <typename Work>
+  bool guarded(const Work& work) noexcept {
+    return enter([](const void* given) { (*static_cast<const Work*>(given))(); }, &work);
+  }
+  bool enter(void (*work)(const void*), const void* argument) noexcept;
+  int protected_call(int arguments, int results) noexcept;  // lua_pcall, or kDead
+  void die() noexcept;
+  void drop_half_message() noexcept;
+  void tell_death() noexcept;
+  bool is_missing(std::uint64_t packets) noexcept;
+
   void offer(int loop, std::uint32_t first, std::uint32_t last, bool indexed) noexcept;
   void offer_batch() noexcept;
   void call_hook(const char* name, const double* argument) noexcept;
@@ -78,6 +92,10 @@ struct State::Impl {
   bool by_batch = false;
   bool has_packet_hook = false;
   bool index_is_identity = true;
+  bool dead = false;        // Lua's memory is in no defined state: never entered or closed again
+  bool death_told = false;  // there was room for the message
+  std::uint32_t outbox_at_entry = 0;
+  std::string quoted;                   // of host.quote: nothing with a destructor may live when Lua allocates
   std::size_t collect_above_bytes = 0;  // what Lua must hold for the next garbage step
   std::size_t collected_at_bytes = 0;   // what it held after the last one
   Statistics stats;
@@ -85,6 +103,8 @@ struct State::Impl {
   RateLimit log_limit;
   std::vector<std::pair<int, std::string>> pending_logs;
 };
+
+inline constexpr int kDead = -1;  // beside lua_pcall's own
 
 // Where the loops and the hook lie on the state's stack: pushing a copy is the cheapest way to reach them.
 enum StackSlot : int { kCore = 1, kRun, kRunIndex, kRunBatch, kChunk, kInstance, kHook };

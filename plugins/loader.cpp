@@ -15,11 +15,11 @@ namespace {
 
 constexpr std::size_t kLeastMemory_bytes = 1u << 20;
 
+struct OutOfMemory {};
+
 // What runs outside of a protected call can still meet the memory's cap. LuaJIT would exit the process after this
 // function; it is compiled with unwind tables, so leaving by an exception is sound here.
-int panic(lua_State*) {
-  throw engine::SetupError(engine::ExitCode::bad_usage, "plugin", "its memory is too small to load it");
-}
+int panic(lua_State*) { throw OutOfMemory{}; }
 
 // load_module(name) -> chunk | nil, problem
 int load_module(lua_State* L) {
@@ -70,35 +70,52 @@ State::Impl::Impl(const PluginSpec& given, const Binding& binding)
     instantiate(false);
     call_on_start();
     if (spec.trusted) log(1, "is trusted: with ffi it can read and write all of the engine's memory");
+    // From here on garbage is collected between batches only; see collect_garbage_step.
+    const bool alive = guarded([&] {
+      lua_gc(L, LUA_GCCOLLECT, 0);
+      lua_gc(L, LUA_GCSTOP, 0);
+      lua_gc(L, LUA_GCSETSTEPMUL, 1000);
+    });
+    if (!alive) fail_for_memory();
     loading = false;
-  } catch (...) {
+  } catch (const OutOfMemory&) {
     lua_close(L);
+    fail_for_memory();
+  } catch (...) {
+    if (!dead) lua_close(L);
     throw;
   }
-  // From here on garbage is collected between batches only; see collect_garbage_step.
-  lua_gc(L, LUA_GCCOLLECT, 0);
-  lua_gc(L, LUA_GCSTOP, 0);
-  lua_gc(L, LUA_GCSETSTEPMUL, 1000);
   collect_above_bytes = collected_at_bytes = allocator.used_bytes() + (256u << 10);
 }
 
+// A dead state's memory stays allocated, its cap at most and its machine code: to find the blocks, each would need a
+// header, and Lua's own lists can't be trusted in the middle of an allocation.
 State::Impl::~Impl() {
-  if (L != nullptr) lua_close(L);
+  if (L != nullptr && !dead) lua_close(L);
 }
 
 void State::Impl::fail(std::string_view reason) const {
   throw engine::SetupError(engine::ExitCode::bad_usage, "plugin " + spec.name, reason);
 }
 
+void State::Impl::fail_for_memory() const {
+  fail("needs more than its " + std::to_string(spec.memory_bytes >> 20) + " MiB to load");
+}
+
+void State::Impl::run_text(const char* code) {
+  check(luaL_loadstring(L, code));
+  check(protected_call(0, 0));
+}
+
 // Throws what the failed call left on the stack, as one line.
 void State::Impl::check(int status) {
+  if (dead || status == LUA_ERRMEM) fail_for_memory();
   if (status == 0) return;
   const char* text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : nullptr;
   std::string reason = text != nullptr ? text : std::string("an error that is a ") + luaL_typename(L, -1);
   for (char& c : reason) {
     if (c == '\n' || c == '\r') c = ' ';
   }
-  if (status == LUA_ERRMEM) reason = "needs more than its " + std::to_string(spec.memory_bytes >> 20) + " MiB to load";
   fail(reason);
 }
 
@@ -116,20 +133,20 @@ void State::Impl::open_libraries() {
   for (const auto& library : libraries) {
     lua_pushcfunction(L, library.open);
     lua_pushstring(L, library.name);
-    check(lua_pcall(L, 1, 0, 0));
+    check(protected_call(1, 0));
   }
   // Many states share the 2 GiB around libluajit that machine code can be reached in; 2 MiB are plenty for one.
-  check(luaL_dostring(L, "jit.opt.start('maxmcode=2048', 'maxtrace=4000')"));
+  run_text("jit.opt.start('maxmcode=2048', 'maxtrace=4000')");
   lua_settop(L, 0);
   lua_newtable(L);  // kCore
   lua_pushcfunction(L, luaopen_ffi);
-  check(lua_pcall(L, 0, 1, 0));
+  check(protected_call(0, 1));
   lua_setfield(L, kCore, "ffi");
   // table.new and table.clear are kept for require (lj_lib_prereg in lib_table.c).
   lua_getfield(L, LUA_REGISTRYINDEX, "_PRELOAD");
   for (const char* name : {"new", "clear"}) {
     lua_getfield(L, -1, (std::string("table.") + name).c_str());
-    check(lua_pcall(L, 0, 1, 0));
+    check(protected_call(0, 1));
     lua_setfield(L, kCore, (std::string("table_") + name).c_str());
   }
   lua_settop(L, kCore);
@@ -161,19 +178,19 @@ void State::Impl::load_library() {
   lua_getfield(L, kCore, "ffi");
   lua_getfield(L, -1, "cdef");
   lua_pushlstring(L, embedded_cdef().data(), embedded_cdef().size());
-  check(lua_pcall(L, 1, 0, 0));
+  check(protected_call(1, 0));
   lua_settop(L, kCore);
   for (const EmbeddedChunk& chunk : embedded_chunks()) {
     const std::string name = "=engine/" + std::string(chunk.name);
     check(luaL_loadbufferx(L, chunk.code.data(), chunk.code.size(), name.c_str(), "t"));
     lua_pushvalue(L, kCore);
-    check(lua_pcall(L, 1, 0, 0));
+    check(protected_call(1, 0));
   }
   check(luaL_loadstring(L, kCacheModules));
   lua_pushvalue(L, kCore);
   lua_pushlightuserdata(L, this);
   lua_pushcclosure(L, load_module, 1);
-  check(lua_pcall(L, 2, 0, 0));
+  check(protected_call(2, 0));
   for (const char* loop : {"run", "run_index", "run_batch"}) lua_getfield(L, kCore, loop);
 }
 
@@ -197,7 +214,7 @@ void State::Impl::instantiate(bool as_dry) {
   lua_getfield(L, kCore, "instantiate");
   lua_pushvalue(L, kChunk);
   lua_pushnumber(L, bound.worker);
-  check(lua_pcall(L, 2, 1, 0));  // kInstance
+  check(protected_call(2, 1));  // kInstance
   lua_getfield(L, kInstance, "settings");
   const int settings = lua_gettop(L);
   lua_getfield(L, settings, "filter");
@@ -220,7 +237,7 @@ void State::Impl::call_on_start() {
   lua_remove(L, -2);
   if (lua_isnil(L, -1)) return lua_pop(L, 1);
   push_info(L, bound);
-  check(lua_pcall(L, 1, 0, 0));
+  check(protected_call(1, 0));
 }
 
 }  // namespace plugins

@@ -41,6 +41,67 @@ void State::Impl::begin_crossing(std::uint32_t count) noexcept {
   shared.cell.next = 0;
 }
 
+// The only place that Lua is entered from. setjmp without the signal mask: no system call.
+bool State::Impl::enter(void (*work)(const void*), const void* argument) noexcept {
+  if (dead) return false;
+  outbox_at_entry = outbox->used;
+  std::jmp_buf way_out;
+  if (_setjmp(way_out) != 0) {
+    die();
+    return false;
+  }
+  allocator.arm(&way_out);
+  work(argument);
+  allocator.arm(nullptr);
+  return true;
+}
+
+int State::Impl::protected_call(int arguments, int results) noexcept {
+  int status = kDead;
+  guarded([&] { status = lua_pcall(L, arguments, results, 0); });
+  return status;
+}
+
+void State::Impl::die() noexcept {
+  dead = true;
+  ++stats.errors;
+  drop_half_message();
+  // A dry run and a load that end like this are errors of the load.
+  death_told = dry || loading;
+  tell_death();
+}
+
+// A record or an emit that was being written is the last in the outbox, its head is whole. If it was complete, it is
+// counted as dropped nevertheless.
+void State::Impl::drop_half_message() noexcept {
+  engine_message head{};
+  std::uint32_t last = outbox->used;
+  for (std::uint32_t at = outbox_at_entry; at < outbox->used; at += head.length) {
+    std::memcpy(&head, outbox->data + at, sizeof head);
+    last = at;
+  }
+  if (head.kind != ENGINE_MESSAGE_RECORD && head.kind != ENGINE_MESSAGE_JSON) return;
+  outbox->used = last;
+  --outbox->emitted;
+  ++outbox->dropped;
+}
+
+void State::Impl::tell_death() noexcept {
+  if (death_told) return;
+  death_told = append(ENGINE_MESSAGE_ERROR, -1,
+                      spec.name.substr(0, 64) + ": needs more memory than its cap of " +
+                          std::to_string(spec.memory_bytes >> 20) + " MiB; taken out of service");
+}
+
+// Whether the state is dead; then these packets are missed.
+bool State::Impl::is_missing(std::uint64_t packets) noexcept {
+  if (!dead) return false;
+  stats.errors += packets;
+  stats.missed += packets;
+  tell_death();
+  return true;
+}
+
 // Runs the loop over places first..last, again from behind each packet that failed.
 void State::Impl::offer(int loop, std::uint32_t first, std::uint32_t last, bool indexed) noexcept {
   for (;;) {
@@ -49,12 +110,14 @@ void State::Impl::offer(int loop, std::uint32_t first, std::uint32_t last, bool 
     lua_pushvalue(L, kHook);
     lua_pushnumber(L, first);
     lua_pushnumber(L, last);
-    if (lua_pcall(L, 3, 0, 0) == 0) return;
-    report_error();
+    const int status = protected_call(3, 0);
+    if (status == 0) return;
+    if (status != kDead) report_error();
     const std::uint32_t failed = shared.cell.next;
     first = indexed ? static_cast<std::uint32_t>(std::lower_bound(shared.index + first, shared.index + last, failed) -
                                                  shared.index)
                     : failed;
+    if (is_missing(last - std::min(first, last))) return;
     if (first++ >= last) return;
   }
 }
@@ -63,21 +126,22 @@ void State::Impl::offer(int loop, std::uint32_t first, std::uint32_t last, bool 
 void State::Impl::offer_batch() noexcept {
   lua_pushvalue(L, kRunBatch);
   lua_pushvalue(L, kHook);
-  if (lua_pcall(L, 1, 0, 0) != 0) report_error();
+  if (protected_call(1, 0) > 0) report_error();
 }
 
 void State::Impl::call_hook(const char* name, const double* argument) noexcept {
   begin_crossing(0);
   shared.cell.next = bound.capacity;
-  lua_getfield(L, kInstance, "settings");
-  lua_getfield(L, -1, name);
-  lua_remove(L, -2);
-  if (lua_isnil(L, -1)) {
-    lua_pop(L, 1);
-    return;
-  }
-  if (argument != nullptr) lua_pushnumber(L, *argument);
-  if (lua_pcall(L, argument != nullptr ? 1 : 0, 0, 0) != 0) report_error();
+  int status = 0;
+  guarded([&] {
+    lua_getfield(L, kInstance, "settings");
+    lua_getfield(L, -1, name);
+    lua_remove(L, -2);
+    if (lua_isnil(L, -1)) return lua_pop(L, 1);
+    if (argument != nullptr) lua_pushnumber(L, *argument);
+    status = lua_pcall(L, argument != nullptr ? 1 : 0, 0, 0);
+  });
+  if (status != 0 && !dead) report_error();
 }
 
 // Takes the error off the stack.
@@ -143,6 +207,7 @@ void State::run(std::uint32_t count) noexcept {
   if (!s.pending_logs.empty()) s.flush_pending();
   s.stats.packets += count;
   if (count == 0 || !s.has_packet_hook) return;
+  if (s.is_missing(count)) return;
   s.begin_crossing(count);
   if (!s.by_batch) return s.offer(kRun, 0, count - 1, false);
   if (!s.index_is_identity) {
@@ -157,6 +222,7 @@ void State::run(std::span<const std::uint16_t> index) noexcept {
   if (!s.pending_logs.empty()) s.flush_pending();
   s.stats.packets += index.size();
   if (index.empty() || !s.has_packet_hook) return;
+  if (s.is_missing(index.size())) return;
   // Copied, 512 bytes at most: its address is a constant of the compiled loop.
   std::memcpy(s.shared.index, index.data(), index.size_bytes());
   s.index_is_identity = false;
@@ -167,11 +233,13 @@ void State::run(std::span<const std::uint16_t> index) noexcept {
 
 void State::tick(double now_ns) noexcept {
   if (!impl_->pending_logs.empty()) impl_->flush_pending();
+  if (impl_->is_missing(0)) return;
   impl_->call_hook("on_tick", &now_ns);
 }
 
 void State::stop() noexcept {
   if (!impl_->pending_logs.empty()) impl_->flush_pending();
+  if (impl_->is_missing(0)) return;
   impl_->call_hook("on_stop", nullptr);
 }
 
@@ -181,10 +249,14 @@ void State::stop() noexcept {
 void State::collect_garbage_step() noexcept {
   Impl& s = *impl_;
   const std::size_t used = s.allocator.used_bytes();
-  if (used < s.collect_above_bytes) return;
+  if (used < s.collect_above_bytes || s.is_missing(0)) return;
   const std::size_t grown = used > s.collected_at_bytes ? used - s.collected_at_bytes : 0;
-  const bool cycle_done = lua_gc(s.L, LUA_GCSTEP, static_cast<int>(grown >> 10)) != 0;
-  lua_gc(s.L, LUA_GCSTOP, 0);
+  bool cycle_done = false;
+  const bool alive = s.guarded([&] {
+    cycle_done = lua_gc(s.L, LUA_GCSTEP, static_cast<int>(grown >> 10)) != 0;
+    lua_gc(s.L, LUA_GCSTOP, 0);
+  });
+  if (!alive) return;
   s.collected_at_bytes = s.allocator.used_bytes();
   if (!cycle_done) {
     s.collect_above_bytes = s.collected_at_bytes;
@@ -199,9 +271,13 @@ void State::set_frames(const std::uint8_t* frames) noexcept { impl_->shared.cell
 void State::set_epoch(std::uint64_t epoch_ns) noexcept {
   Impl& s = *impl_;
   s.shared.epoch_ns = epoch_ns;
-  lua_getfield(s.L, kCore, "set_epoch");
-  lua_pushvalue(s.L, kInstance);
-  if (lua_pcall(s.L, 1, 0, 0) != 0) s.report_error();
+  int status = 0;
+  s.guarded([&] {
+    lua_getfield(s.L, kCore, "set_epoch");
+    lua_pushvalue(s.L, kInstance);
+    status = lua_pcall(s.L, 1, 0, 0);
+  });
+  if (status != 0 && !s.dead) s.report_error();
 }
 
 const std::string& State::name() const noexcept { return impl_->spec.name; }
@@ -212,9 +288,12 @@ std::vector<Structure*>& State::structures() noexcept { return impl_->instance.s
 
 Statistics State::statistics() const noexcept {
   Statistics result = impl_->stats;
+  result.dead = impl_->dead;
   result.memory_bytes = impl_->allocator.used_bytes();
   result.peak_memory_bytes = impl_->allocator.peak_bytes();
   return result;
 }
+
+std::string_view State::condition() const noexcept { return impl_->dead ? "out of memory" : "running"; }
 
 }  // namespace plugins

@@ -9,6 +9,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -26,10 +27,10 @@ using Arguments = std::vector<std::pair<std::string, std::variant<bool, double, 
 struct PluginSpec {
   std::string name;
   std::string path;
-  std::string code;                                       // --eval: the code itself; path is unused
+  std::string code;  // --eval: the code itself; path is unused
   Arguments args;
-  std::size_t memory_bytes = 64u << 20;                   // cap on what Lua allocates
-  bool trusted = false;                                   // gives the plugin ffi
+  std::size_t memory_bytes = 64u << 20;  // cap on what Lua allocates
+  bool trusted = false;                  // gives the plugin ffi
 };
 
 // Plain values about where the state runs, for on_start(info).
@@ -60,8 +61,10 @@ struct Binding {
 
 // Written by the worker's thread; others read them after it has ended.
 struct Statistics {
-  std::uint64_t packets = 0;  // offered, those skipped by an error included
-  std::uint64_t errors = 0;
+  std::uint64_t packets = 0;     // offered, those skipped by an error included
+  std::uint64_t errors = 0;      // those missed included
+  std::uint64_t missed = 0;      // never seen by the plugin, since it was dead
+  bool dead = false;             // met the cap of its memory: out of service
   std::size_t memory_bytes = 0;  // what Lua holds now
   std::size_t peak_memory_bytes = 0;
 };
@@ -76,6 +79,7 @@ class State {
 
   // One crossing each: offers packets[0..count), or those of the index list (ascending). An error skips that packet
   // for this plugin, is counted, and goes as ENGINE_MESSAGE_ERROR to the outbox: the first 10, then one per second.
+  // A plugin that needs more memory than its cap is dead from then on: one message, and all its packets are errors.
   void run(std::uint32_t count) noexcept;
   void run(std::span<const std::uint16_t> index) noexcept;
   void tick(double now_ns) noexcept;  // ns since the epoch; the caller has filled packets[capacity].time and _place
@@ -92,6 +96,7 @@ class State {
   const std::vector<RecordSchema>& schemas() const noexcept;
   std::vector<Structure*>& structures() noexcept;  // engine_message.schema of a part is the index here
   Statistics statistics() const noexcept;
+  std::string_view condition() const noexcept;  // "running" or "out of memory"
 
   struct Impl;  // plugins/impl.h, for the runtime's own files
 

@@ -42,7 +42,7 @@ struct RestoreOutbox {
 void State::Impl::warm_up() {
   if (bound.traffic.packets.empty()) return;
   // A side exit becomes a trace of its own after 10 visits; dry rounds are short, so they count double and more.
-  check(luaL_dostring(L, "jit.opt.start('hotexit=2')"));
+  run_text("jit.opt.start('hotexit=2')");
   std::vector<std::uint8_t> memory(kScratch_bytes);
   const RestoreOutbox restore{*bound.outbox, *bound.outbox};
   shared.cell.frames = bound.traffic.frames;
@@ -57,16 +57,18 @@ void State::Impl::warm_up() {
     if (round == kPolyClosures) {
       luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
       dry_batches(2 * bound.traffic.packets.size() / bound.capacity + 2, memory, at);
+      check(0);
       luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_ON);
     }
     dry_batches(kBatchesPerRound, memory, at);
     const double now_ns = bound.packets[bound.capacity].time;
     call_hook("on_tick", &now_ns);
+    check(0);
   }
   std::memset(static_cast<void*>(bound.packets), 0, sizeof(engine_packet) * (bound.capacity + 1));
   shared.cell = engine_cell{bound.frames, 0, 0, shared.cell.generation};
   stats = Statistics{};
-  check(luaL_dostring(L, "jit.opt.start('hotexit=10')"));
+  run_text("jit.opt.start('hotexit=10')");
 }
 
 void State::Impl::dry_batches(std::size_t batches, std::vector<std::uint8_t>& memory, std::size_t& at) noexcept {
@@ -86,7 +88,7 @@ void State::Impl::dry_batch(std::uint32_t count, std::size_t& at) noexcept {
   for (std::uint32_t i = 0; i < count; ++i, at = (at + 1) % packets.size()) {
     std::memcpy(static_cast<void*>(bound.packets + i), &packets[at], sizeof(engine_packet));
   }
-  if (!has_packet_hook) return;
+  if (!has_packet_hook || dead) return;
   begin_crossing(count);
   if (by_batch) return offer_batch();
   const bool indexed = !instance.filter.empty();
