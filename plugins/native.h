@@ -35,6 +35,7 @@ struct engine_natives {
   int32_t (*parse_net)(const char*, struct engine_addr*);  /* prefix length of 128, or -1 */
   uint32_t (*format_ip)(const struct engine_addr*, char*); /* at most 46 bytes */
   uint32_t (*format_time)(uint64_t, char*);                /* RFC 3339; at most 40 bytes */
+  double (*stack_left)(void);                              /* bytes of the thread's stack */
 };
 
 /* What the runtime and the library share of a state, beside the cell. */

@@ -1,5 +1,6 @@
 // The native functions of plugins/native.h. Handles are pointers to plugins::Structure under an incomplete type.
 #include <arpa/inet.h>
+#include <pthread.h>
 
 #include <charconv>
 #include <cstdio>
@@ -99,6 +100,23 @@ std::uint32_t format_time(std::uint64_t at_ns, char* text) noexcept {
   return static_cast<std::uint32_t>(length);
 }
 
+// The lowest address of the calling thread's stack, asked for once per thread: the first state of a thread asks before
+// its first packet.
+std::uintptr_t lowest_stack_address() noexcept {
+  pthread_attr_t attributes;
+  if (pthread_getattr_np(pthread_self(), &attributes) != 0) return 0;
+  void* lowest = nullptr;
+  std::size_t size_bytes = 0;
+  pthread_attr_getstack(&attributes, &lowest, &size_bytes);
+  pthread_attr_destroy(&attributes);
+  return reinterpret_cast<std::uintptr_t>(lowest);
+}
+
+double stack_left() noexcept {
+  static thread_local const std::uintptr_t lowest = lowest_stack_address();
+  return static_cast<double>(reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)) - lowest);
+}
+
 }  // namespace
 
 const engine_natives& natives() noexcept {
@@ -119,6 +137,7 @@ const engine_natives& natives() noexcept {
       parse_net,
       format_ip,
       format_time,
+      stack_left,
   };
   return table;
 }

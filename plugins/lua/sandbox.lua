@@ -5,7 +5,8 @@ local ffi, host, show, suggest = core.ffi, core.host, core.show, core.suggest
 local istype = ffi.istype
 local type, error, select, pairs, rawget, rawset, setmetatable, getmetatable, setfenv =
   type, error, select, pairs, rawget, rawset, setmetatable, getmetatable, setfenv
-local raw = { tostring = tostring, format = string.format, rep = string.rep }
+local raw = { tostring = tostring, format = string.format, rep = string.rep, gsub = string.gsub, sort = table.sort,
+  resume = coroutine.resume, wrap = coroutine.wrap }
 local gsub, find, concat = string.gsub, string.find, table.concat
 local max_repeat_bytes = 1048576
 
@@ -61,11 +62,45 @@ end
 core.format = safe_format
 
 local function safe_rep(text, times, separator)
-  local length = (type(text) == "string" and #text or 20) + (type(separator) == "string" and #separator or 0)
-  if type(times) == "number" and times * length > max_repeat_bytes then
-    error("rep: longer than " .. max_repeat_bytes .. " bytes", 2)
-  end
+  -- Lua takes numbers for strings and strings for numbers; 20: no number is longer as text.
+  local length = (type(text) == "string" and #text or 20) + (type(separator) == "string" and #separator or 20)
+  if type(times) == "string" then times = tonumber(times) end
+  if type(times) ~= "number" then error("rep: a number expected", 2) end
+  if separator == nil then length = length - 20 end
+  if times * length > max_repeat_bytes then error("rep: longer than " .. max_repeat_bytes .. " bytes", 2) end
   return raw.rep(text, times, separator)
+end
+
+-- LuaJIT has no limit of its own on what recurses through these: each call takes a part of the thread's stack, and its
+-- end is a crash. All others that call back are the interpreter's, which limits them.
+local stack_left = core.natives.stack_left
+local least_stack_bytes = 524288
+
+local function check_stack()
+  if stack_left() < least_stack_bytes then error("stack overflow", 3) end
+end
+
+local function safe_gsub(...)
+  check_stack()
+  return raw.gsub(...)
+end
+
+local function safe_sort(...)
+  check_stack()
+  return raw.sort(...)
+end
+
+local function safe_resume(...)
+  check_stack()
+  return raw.resume(...)
+end
+
+local function safe_wrap(...)
+  local run = raw.wrap(...)
+  return function(...)
+    check_stack()
+    return run(...)
+  end
 end
 
 local function safe_getmetatable(value)
@@ -80,10 +115,10 @@ local function pick(from, names)
   return copy
 end
 
-local string_names = "byte char find gmatch gsub len lower match reverse sub upper"
+local string_names = "byte char find gmatch len lower match reverse sub upper"
 local function string_library()
   local copy = pick(string, string_names)
-  copy.format, copy.rep = safe_format, safe_rep
+  copy.format, copy.rep, copy.gsub = safe_format, safe_rep, safe_gsub
   return copy
 end
 
@@ -96,9 +131,9 @@ local base_names = "assert error ipairs next pairs pcall xpcall rawequal rawget 
   .. "unpack _VERSION"
 local math_names = "abs acos asin atan atan2 ceil cos cosh deg exp floor fmod frexp huge ldexp log log10 max min modf pi "
   .. "pow rad random randomseed sin sinh sqrt tan tanh"
-local table_names = "concat insert maxn move remove sort"
+local table_names = "concat insert maxn move remove"
 local bit_names = "tobit tohex bnot band bor bxor lshift rshift arshift rol ror bswap"
-local coroutine_names = "create isyieldable resume running status wrap yield"
+local coroutine_names = "create isyieldable running status yield"
 
 local function copy_args(args)
   local copy = {}
@@ -153,8 +188,10 @@ local function builtins(instance)
     host.log(2, concat(parts, "\t"))
   end
   env.math, env.table, env.bit = pick(math, math_names), pick(table, table_names), pick(bit, bit_names)
+  env.table.sort = safe_sort
   env.table.unpack, env.table.new, env.table.clear = unpack, core.table_new, core.table_clear
   env.string, env.coroutine = string_library(), pick(coroutine, coroutine_names)
+  env.coroutine.resume, env.coroutine.wrap = safe_resume, safe_wrap
   env.ip, env.net, env.engine, env.args = core.ip, core.net, instance.engine, instance.args
   env.require = instance.require
   if core.trusted then env.ffi = ffi end
@@ -189,6 +226,7 @@ local function set_global(instance, key, value)
   if key == "interval" and not (value >= 0.001 and value <= 86400) then
     error("'interval' is a number of seconds from 0.001 to 86400, got " .. show(value), 3)
   end
+  if key == "filter" and find(value, "\0", 1, true) then error("'filter' contains a zero byte", 3) end
   if key == "uses" and next(value) ~= nil then
     error("'uses': " .. show(select(2, next(value))) .. " is not available yet in this version; leave the list empty", 3)
   end
@@ -209,8 +247,10 @@ local function make_require(instance)
     setfenv(chunk, environment(instance, function(_, key)
       error("a module sets no globals; make '" .. safe_tostring(key) .. "' local", 2)
     end))
-    local value = chunk(name)
-    loading[name], loaded[name] = nil, value == nil and true or value
+    local done, value = pcall(chunk, name)
+    loading[name] = nil
+    if not done then error(value, 0) end
+    loaded[name] = value == nil and true or value
     return loaded[name]
   end
 end

@@ -245,7 +245,47 @@ TEST(Sandbox, LeavesAKeptPacketReadableAndInsideTheFrames) {
             "");
 }
 
+TEST(Sandbox, EndsRecursionThroughTheNativeStackWithAnError) {
+  for (const char* code :
+       {"local function f() return coroutine.wrap(f)() end f()",
+        "local function f() local ok, why = coroutine.resume(coroutine.create(f)) error(why, 0) end f()",
+        "local r r = function() return (('aaaa'):gsub('.', r)) end r()",
+        "local r r = function() return (string.gsub('aaaa', '.', r)) end r()",
+        "local t = setmetatable({}, {}) getmetatable(t).__index = function() return (('a'):gsub('.', t)) end local x = "
+        "t.a",
+        "local r r = function(a, b) table.sort({ 3, 2, 1 }, r) return a < b end r(1, 2)",
+        "local m = {} m.__lt = function() table.sort({ setmetatable({}, m), setmetatable({}, m) }) return true end "
+        "table.sort({ setmetatable({}, m), setmetatable({}, m) })"}) {
+    Lab lab;
+    lab.spec.memory_bytes = 1u << 30;  // thousands of coroutines
+    lab.load("function on_packet(p) " + std::string(code) + " end");
+    lab.run(2);
+    EXPECT_EQ(lab.state->statistics().errors, 2u) << code;
+    EXPECT_FALSE(lab.state->statistics().dead) << code;
+    EXPECT_SAYS(lab.messages()[0].text(), "stack overflow");
+    Lab load;
+    load.spec.memory_bytes = 1u << 30;
+    EXPECT_SAYS(load.load_error(code), "stack overflow");
+  }
+  Lab lab;  // and still do what they do
+  EXPECT_EQ(
+      lab.failure_of("local t = { 3, 1, 2 } table.sort(t, function(a, b) return a > b end) "
+                     "local next_one = coroutine.wrap(function(a) local b = coroutine.yield(a + 1) return b, 9 end) "
+                     "local a = next_one(1) local b, c = next_one(5) "
+                     "local ok, d = coroutine.resume(coroutine.create(function(x) return x end), 4) "
+                     "return t[1] == 3 and a == 2 and b == 5 and c == 9 and ok and d == 4 "
+                     "and ('abc'):gsub('b', { b = 'x' }) == 'axc' and select(2, ('aa'):gsub('a', 'b')) == 2"),
+      "");
+}
+
 TEST(Sandbox, CapsStringsAndMemory) {
+  for (const char* count : {"'1e9'", "'0x7fffffff'", "' 1000000000 '"}) {
+    Lab text;
+    EXPECT_SAYS(text.error_of("return ('x'):rep(" + std::string(count) + ")"), "rep: longer than");
+  }
+  Lab plain;
+  EXPECT_EQ(plain.failure_of("return ('x'):rep('3') == 'xxx' and string.rep(7, 2, 0) == '707' and ('ab'):rep(0) == ''"),
+            "");
   Lab rep;
   EXPECT_SAYS(rep.error_of("return ('x'):rep(1e9)"), "rep: longer than");
   Lab lab;
