@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "plugins/entries.h"
+#include "plugins/saturate.h"
 
 namespace plugins {
 
@@ -22,7 +23,7 @@ void Counter::add(const engine_packet& packet) noexcept {
 
 void Counter::add_value(const ValueKey& key, std::uint64_t n) noexcept {
   const auto [row, fresh] = table_.find_or_insert(key.data, key.words);
-  (row != nullptr ? row->tally : overflow_).packets += n;
+  saturating_add((row != nullptr ? row->tally : overflow_).packets, n);
 }
 
 void Counter::merge(const Part& other) {
@@ -34,11 +35,11 @@ void Counter::merge(const Part& other) {
   for (std::uint32_t i = 0; i < from.table_.size(); ++i) {
     const auto& row = from.table_.row(i);
     Tally& tally = table_.find_or_insert(row.key(), row.words).first->tally;
-    tally.packets += row.tally.packets;
-    tally.bytes += row.tally.bytes;
+    saturating_add(tally.packets, row.tally.packets);
+    saturating_add(tally.bytes, row.tally.bytes);
   }
-  overflow_.packets += from.overflow_.packets;
-  overflow_.bytes += from.overflow_.bytes;
+  saturating_add(overflow_.packets, from.overflow_.packets);
+  saturating_add(overflow_.bytes, from.overflow_.bytes);
 }
 
 void Counter::clear() noexcept {

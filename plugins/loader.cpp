@@ -14,6 +14,7 @@ namespace plugins {
 namespace {
 
 constexpr std::size_t kLeastMemory_bytes = 1u << 20;
+constexpr std::size_t kLongestReason_bytes = 1024;
 
 struct OutOfMemory {};
 
@@ -113,6 +114,7 @@ void State::Impl::check(int status) {
   if (status == 0) return;
   const char* text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : nullptr;
   std::string reason = text != nullptr ? text : std::string("an error that is a ") + luaL_typename(L, -1);
+  if (reason.size() > kLongestReason_bytes) reason.resize(kLongestReason_bytes);
   for (char& c : reason) {
     if (c == '\n' || c == '\r') c = ' ';
   }

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "plugins/entries.h"
+#include "plugins/saturate.h"
 
 namespace plugins {
 namespace {
@@ -40,8 +41,8 @@ void TopK::count(const std::uint64_t* key, std::uint32_t words, std::uint64_t n,
     row->tally.packets = floor_;
     row->tally.error = floor_;
   }
-  row->tally.packets += n;
-  row->tally.bytes += bytes;
+  saturating_add(row->tally.packets, n);
+  saturating_add(row->tally.bytes, bytes);
 }
 
 // Frees at least one row: raises the floor to the median of a sample of the counts. The sample is taken at fixed
@@ -67,17 +68,18 @@ void TopK::merge(const Part& other) {
   for (std::uint32_t i = 0; i < table_.size(); ++i) {
     auto& row = table_.row(i);
     if (from.table_.find(row.key(), row.words) != nullptr) continue;
-    row.tally.packets += from.floor_;
-    row.tally.error += from.floor_;
+    saturating_add(row.tally.packets, from.floor_);
+    saturating_add(row.tally.error, from.floor_);
   }
   for (std::uint32_t i = 0; i < from.table_.size(); ++i) {
     const auto& row = from.table_.row(i);
     const auto [mine, fresh] = table_.find_or_insert(row.key(), row.words);
-    mine->tally.packets += row.tally.packets + (fresh ? floor_ : 0);
-    mine->tally.error += row.tally.error + (fresh ? floor_ : 0);
-    mine->tally.bytes += row.tally.bytes;
+    if (fresh) mine->tally.packets = mine->tally.error = floor_;
+    saturating_add(mine->tally.packets, row.tally.packets);
+    saturating_add(mine->tally.error, row.tally.error);
+    saturating_add(mine->tally.bytes, row.tally.bytes);
   }
-  floor_ += from.floor_;
+  saturating_add(floor_, from.floor_);
 }
 
 void TopK::clear() noexcept {

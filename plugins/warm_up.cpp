@@ -49,9 +49,13 @@ void State::Impl::warm_up() {
   const std::uint64_t until = monotonic_ns() + kWarmUpLimit_ns;
   std::size_t at = 0;
   for (int round = 0; round < kPolyClosures + kDryRounds && monotonic_ns() < until; ++round) {
+    // What the dry instances before it left must not count against the cap.
+    if (allocator.used_bytes() > spec.memory_bytes / 4) guarded([&] { lua_gc(L, LUA_GCCOLLECT, 0); });
+    check(0);
     instantiate(true);
     call_on_start();
     if (round < kPolyClosures) continue;
+    loading = false;  // what may be declared then only fails here too
     // The first traces should be of what is common later, tables that know their keys, not of the first packet of each
     // key. So the first of these rounds begins in the interpreter; the others give their side exits to the rest.
     if (round == kPolyClosures) {
@@ -63,6 +67,7 @@ void State::Impl::warm_up() {
     dry_batches(kBatchesPerRound, memory, at);
     const double now_ns = bound.packets[bound.capacity].time;
     call_hook("on_tick", &now_ns);
+    loading = true;
     check(0);
   }
   std::memset(static_cast<void*>(bound.packets), 0, sizeof(engine_packet) * (bound.capacity + 1));

@@ -4,7 +4,7 @@ local core = ...
 local ffi, natives, show = core.ffi, core.natives, core.show
 local istype, ffi_string = ffi.istype, ffi.string
 local band = bit.band
-local type, error, floor = type, error, math.floor
+local type, error, floor, find = type, error, math.floor, string.find
 
 local addr_t = ffi.typeof("struct engine_addr")
 local net_t = ffi.typeof("struct engine_net")
@@ -41,11 +41,13 @@ end
 local parse_ip, parse_net = natives.parse_ip, natives.parse_net
 
 local ip_of = memoised(function(text)
+  if find(text, "\0", 1, true) then return nil end -- C would see the text end there
   local parsed = ffi.new(addr_t)
   if parse_ip(text, parsed) then return parsed end
 end)
 
 local net_of = memoised(function(text)
+  if find(text, "\0", 1, true) then return nil end
   local first = ffi.new(addr_t)
   local prefix = parse_net(text, first)
   if prefix < 0 then return nil end

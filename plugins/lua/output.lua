@@ -4,7 +4,7 @@ local core = ...
 local ffi, cell, refs, outbox, binding, host, show = core.ffi, core.cell, core.refs, core.outbox, core.binding, core.host,
   core.show
 local istype, cast = ffi.istype, ffi.cast
-local type, error, floor, tostring_raw = type, error, math.floor, tostring
+local type, error, floor, tostring_raw, rawget = type, error, math.floor, tostring, rawget
 local concat, sort, format, find = table.concat, table.sort, string.format, string.find
 
 local head_bytes = ffi.sizeof("struct engine_message")
@@ -59,7 +59,8 @@ local types = {
   u64 = wide("0", "u64"),
   i64 = wide("-9007199254740992", "i64"),
   f64 = { check = "type(V) == 'number'", size = "8", write = "cast(f64_p, to + o)[0] = V; o = o + 8" },
-  time = { check = "type(V) == 'number'", size = "8", write = "cast(f64_p, to + o)[0] = V; o = o + 8" },
+  -- What fits into 64 bits of ns; NaN does not.
+  time = { check = "type(V) == 'number' and V >= -9.2e18 and V <= 9.2e18", size = "8", write = "cast(f64_p, to + o)[0] = V; o = o + 8" },
   bool = { check = "type(V) == 'boolean'", size = "1", write = "to[o] = V and 1 or 0; o = o + 1" },
   ip = {
     check = "istype(addr_t, V)",
@@ -133,6 +134,11 @@ local function writer_source(fields)
   return concat(out)
 end
 
+local reserved = { ts = true, type = true, plugin = true }
+local function check_member(what, name)
+  if reserved[name] then error(what .. ": '" .. name .. "' is in every result already; use another name", 3) end
+end
+
 local writers = {}
 local function writer_of(fields)
   local shape = {}
@@ -144,7 +150,7 @@ end
 
 function core.record(options)
   if type(options) ~= "table" then error("record: a table expected", 2) end
-  local name = options.name
+  local name = rawget(options, "name")
   core.check_name("record", name, 3)
   local fields, names, seen = {}, {}, {}
   for key in pairs(options) do
@@ -154,13 +160,11 @@ function core.record(options)
   end
   for i, field in ipairs(options) do
     if type(field) ~= "table" then error("record: field " .. i .. ' is not of the form { "name", "type" }', 2) end
-    local field_name, kind = field[1], field[2]
+    local field_name, kind = rawget(field, 1), rawget(field, 2)
     if type(field_name) ~= "string" or not find(field_name, "^[%a_][%w_]*$") or #field_name > 64 then
       error("record: field " .. i .. " has a bad name: " .. show(field_name), 2)
     end
-    if field_name == "ts" or field_name == "type" or field_name == "plugin" then
-      error("record: '" .. field_name .. "' is in every result already; use another name", 2)
-    end
+    check_member("record", field_name)
     if seen[field_name] then error("record: field '" .. field_name .. "' is given twice", 2) end
     if type(kind) ~= "string" or not types[kind] then
       error("record: field '" .. field_name .. "' has no type " .. show(kind) .. core.suggest(kind, type_names)
@@ -170,7 +174,7 @@ function core.record(options)
       if key ~= 1 and key ~= 2 and key ~= "optional" then error("record: unknown option " .. show(key), 2) end
     end
     seen[field_name], names[i] = true, field_name
-    fields[i] = { name = field_name, type = kind, optional = field.optional and true or false }
+    fields[i] = { name = field_name, type = kind, optional = rawget(field, "optional") and true or false }
   end
   if #fields == 0 then error("record: no fields", 2) end
   if #fields > 60 then error("record: at most 60 fields", 2) end
@@ -237,6 +241,7 @@ end
 function core.emit(name, value)
   core.check_name("emit", name, 3)
   if type(value) ~= "table" then error("emit: a table expected, got " .. show(value), 2) end
+  for name in next, value do check_member("emit", name) end
   local done, text = pcall(members, value, 1)
   if not done then error(text, 2) end
   local to = reserve(2, 0, head_bytes + 2 + #name + #text)

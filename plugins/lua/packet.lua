@@ -112,6 +112,7 @@ local function packet_index(p, key)
   local method = methods[key]
   if method then return method end
   if key == "ts_source" then return sources[p._ts_source] end
+  if key == "capture" or key == "bypass" then error("p:" .. key .. " is not available yet in this version", 2) end
   error("a packet has no field '" .. (type(key) == "string" and key or type(key)) .. "'" .. core.suggest(key, fields), 2)
 end
 

@@ -4,7 +4,7 @@
 local core = ...
 local ffi, natives, host, show = core.ffi, core.natives, core.host, core.show
 local istype = ffi.istype
-local type, error, floor, find = type, error, math.floor, string.find
+local type, error, floor, find, rawget = type, error, math.floor, string.find, rawget
 local addr_t, view_t, packet_t, check_view, cell = core.addr_t, core.view_t, core.packet_t, core.check_view, core.cell
 
 function core.check_name(what, name, level)
@@ -47,7 +47,7 @@ local function by_value(ctype, what, text, bytes, number, addr)
       local kind = type(key)
       if kind == "string" then
         text(handle, key, #key, n)
-      elseif kind == "number" and key == key then
+      elseif kind == "number" and key - key == 0 then -- NaN and infinities are no keys
         number(handle, key, n)
       elseif istype(view_t, key) then
         check_view(key, "add")
@@ -90,13 +90,13 @@ local function make(what, size_option, default, limit)
         error(what .. ": unknown option " .. show(key) .. core.suggest(key, known), 2)
       end
     end
-    core.check_name(what, options.name, 3)
-    local size = options[size_option]
+    -- Read once and raw: a metatable could give another value each time.
+    local name, size, fields = rawget(options, "name"), rawget(options, size_option), rawget(options, "key")
+    core.check_name(what, name, 3)
     if size == nil then size = default end
     if type(size) ~= "number" or not (size >= 1 and size <= limit) or floor(size) ~= size then
       error(what .. ": " .. size_option .. " is a whole number from 1 to " .. limit .. ", got " .. show(size), 2)
     end
-    local fields = options.key
     if type(fields) == "string" then fields = { fields } end
     if fields ~= nil and type(fields) ~= "table" then
       error(what .. ": key is a packet field or a list of them, got " .. show(fields), 2)
@@ -108,7 +108,7 @@ local function make(what, size_option, default, limit)
       end
     end
     if fields and #fields == 0 then error(what .. ": key names no field", 2) end
-    local address, problem = host.declare_structure(what, options.name, size, fields)
+    local address, problem = host.declare_structure(what, name, size, fields)
     if not address then error(what .. ": " .. problem, 2) end
     return ffi.cast(handles[what][fields ~= nil], address)
   end

@@ -96,6 +96,29 @@ TEST(Load, ReadsSettingsAndTypedArguments) {
   EXPECT_EQ(lab.state->interval_ns(), 250'000'000u);
 }
 
+TEST(Load, CapsTheTextOfAnError) {
+  Lab lab;
+  const std::string error = lab.load_error("error(('x'):rep(100000))");
+  EXPECT_GT(error.size(), 1000u);
+  EXPECT_LT(error.size(), 1100u);
+}
+
+TEST(Load, LetsAModuleThatFailedBeLoadedAgain) {
+  const lab::Folder folder;
+  folder.write("thrower.lua", "error({ code = 5 })\n");
+  Lab lab;
+  lab.spec.path = folder.write("main.lua",
+                               "for i = 1, 2 do\n"
+                               "  local done, why = pcall(require, 'picky')\n"
+                               "  assert(not done and why:find('picky.lua:1:', 1, true), why)\n"
+                               "  done, why = pcall(require, 'thrower')\n"
+                               "  assert(not done and why.code == 5)\n"
+                               "end\n"
+                               "function on_packet() end");
+  folder.write("picky.lua", "error('not yet')\n");
+  EXPECT_EQ(lab.load_error(""), "");
+}
+
 TEST(Load, FindsModulesBesideThePluginOnly) {
   const lab::Folder folder;
   folder.write("util.lua", "local M = { n = 41 }\nfunction M.next() return M.n + 1 end\nreturn M\n");
@@ -216,6 +239,20 @@ TEST(WarmUp, GivesEveryStateTheSameRandomNumbers) {
     text = lab.messages()[0].text();
   }
   EXPECT_EQ(texts[0], texts[1]);
+}
+
+TEST(WarmUp, RefusesDeclarationsInHooksAsTheRealRunDoes) {
+  Lab lab;
+  lab.warm = true;
+  lab.spec.memory_bytes = 4u << 20;
+  // If one was made, the load would fail for memory.
+  EXPECT_EQ(lab.load_error("local function try() if pcall(engine.counter, { name = 'late' }) or\n"
+                           "pcall(engine.record, { name = 'late', {'a', 'u8'} }) then\n"
+                           "  local t = {} for i = 1, 1e7 do t[i] = { i } end end end\n"
+                           "function on_packet() try() end function on_tick() try() end\n"
+                           "function on_start() engine.counter{ name = 'early' } end"),
+            "");
+  EXPECT_EQ(lab.state->structures().size(), 1u);
 }
 
 TEST(WarmUp, SurvivesAPluginThatFailsOnEveryPacket) {

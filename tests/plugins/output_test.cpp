@@ -103,6 +103,10 @@ TEST(Record, RefusesWhatDoesNotFitInsteadOfWrapping) {
                      {"mac", "'12345'"},
                      {"mac", "p:view(0, 7)"},
                      {"time", "1ULL"},
+                     {"time", "0/0"},
+                     {"time", "1/0"},
+                     {"time", "9.3e18"},
+                     {"time", "-1e300"},
                      {"string", "5"},
                      {"string", "{}"},
                      {"string", "('x'):rep(65536)"},
@@ -174,6 +178,19 @@ TEST(Emit, WritesMembersInAFixedOrderAsJson) {
             "some.name\"a\":\"q\\\"\\n\\u0001\xef\xbf\xbd\xe2\x82\xac\",\"b\":1,\"big\":18446744073709551615,\"list\":["
             "1,2.5,\"x\"],\"n\":null,"
             "\"src\":\"192.168.0.1\",\"sub\":{\"y\":-3,\"z\":{}},\"third\":0.3333333333333333,\"yes\":true");
+}
+
+TEST(Emit, RefusesTheMembersThatEveryResultHas) {
+  for (const std::string name : {"ts", "type", "plugin"}) {
+    Lab lab;
+    EXPECT_EQ(lab.error_of("engine.emit('x', { " + name + " = 1 })"),
+              "eval:2: emit: '" + name + "' is in every result already; use another name");
+    Lab record;
+    EXPECT_EQ(record.load_error("engine.record{ name = 'r', { '" + name + "', 'u8' } }"),
+              "plugin test: eval:1: record: '" + name + "' is in every result already; use another name");
+    Lab inner;
+    EXPECT_EQ(inner.failure_of("return engine.emit('x', { a = { " + name + " = 1 } })"), "");
+  }
 }
 
 TEST(Emit, RefusesWhatIsNoJson) {

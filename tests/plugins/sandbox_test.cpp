@@ -58,10 +58,39 @@ TEST(Sandbox, RefusesNilAndOtherNonPacketsForStructures) {
 
 TEST(Sandbox, RefusesBadKeysAndCountsOfValueCounters) {
   const char* prelude = "local v = engine.counter{name='v'}";
-  for (const char* call : {"v:add(nil)", "v:add({})", "v:add(0/0)", "v:add(p)", "v:add('x', -1)", "v:add('x', 0/0)",
-                           "v:add('x', 1/0)", "v:add('x', 1.5)", "v:add('x', '1')", "v:add('x', 5ULL)"}) {
+  for (const char* call :
+       {"v:add(nil)", "v:add({})", "v:add(0/0)", "v:add(1/0)", "v:add(-1/0)", "v:add(p)", "v:add('x', -1)",
+        "v:add('x', 0/0)", "v:add('x', 1/0)", "v:add('x', 1.5)", "v:add('x', '1')", "v:add('x', 5ULL)"}) {
     Lab lab;
     EXPECT_SAYS(lab.error_of(call, prelude), "counter:add") << call;
+  }
+}
+
+TEST(Sandbox, ReadsOptionsOnceAndRaw) {
+  const char* turning =
+      "local calls = 0 local function turning(options, key, first, later) return setmetatable(options, { __index = "
+      "function(_, k) if k ~= key then return nil end calls = calls + 1 return calls == 1 and first or later end }) "
+      "end ";
+  for (const auto& [code, message] : std::initializer_list<std::pair<const char*, const char*>>{
+           {"engine.counter(turning({}, 'name', 'c', 'a b'))", "counter: a name of letters"},
+           {"engine.topk(turning({}, 'name', 'c', 'a b'))", "topk: a name of letters"},
+           {"engine.record(turning({ {'a', 'u8'} }, 'name', 'r', 'a b'))", "record: a name of letters"},
+           {"engine.record{ name = 'r', turning({ 'a' }, 2, 'u8', 'u16') }", "has no type nil"}}) {
+    Lab lab;
+    EXPECT_SAYS(lab.load_error(std::string(turning) + code), message) << code;
+  }
+  Lab lab;
+  EXPECT_EQ(lab.load_error(std::string(turning) + "engine.counter(turning({ name = 'c' }, 'max', 'x', 'x')) "
+                                                  "engine.counter(turning({ name = 'd' }, 'key', 5, 5)) "
+                                                  "assert(calls == 0) function on_packet() end"),
+            "");
+}
+
+TEST(Sandbox, RefusesTextsWithAZeroByte) {
+  for (const char* code :
+       {"ip'10.0.0.1\\0x'", "ip'::1\\0'", "net'10.0.0.0/8\\0'", "net'10.0.0.0\\0/8'", "filter = 'udp\\0 and tcp'"}) {
+    Lab lab;
+    EXPECT_SAYS(lab.load_error(std::string(code) + " function on_packet() end"), "eval:1: ") << code;
   }
 }
 

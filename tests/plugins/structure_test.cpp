@@ -154,6 +154,35 @@ TEST(Counter, MergesExactlyAndBeyondAWorkersLimit) {
   EXPECT_EQ(sum, 20000u);
 }
 
+TEST(Part, SaturatesItsCountsInsteadOfWrapping) {
+  constexpr std::uint64_t most = UINT64_MAX;
+  Counter counter(KeySpec::values(), 1), other(KeySpec::values(), 1);
+  TopK top(KeySpec::values(), 3), second(KeySpec::values(), 3);
+  for (const std::uint64_t n : {most - 1, std::uint64_t{5}}) {
+    for (const char* key : {"a", "b"}) counter.add_value(ValueKey(key), n);
+    top.add_value(ValueKey("a"), n);
+  }
+  other.add_value(ValueKey("a"), most);
+  other.add_value(ValueKey("b"), 7);
+  second.add_value(ValueKey("a"), 7);
+  const auto merged = counter.make_empty(), merged_top = top.make_empty();
+  for (const Counter* part : {&counter, &other}) merged->merge(*part);
+  for (const TopK* part : {&top, &second}) merged_top->merge(*part);
+  const std::string text = std::to_string(most);
+  const Published expected = {"entries: key='a' count=" + text, "overflow: count=" + text};
+  EXPECT_EQ(published(counter), expected);
+  EXPECT_EQ(published(*merged), expected);
+  EXPECT_EQ(published(top), Published{"entries: key='a' count=" + text + " error=0"});
+  EXPECT_EQ(published(*merged_top), Published{"entries: key='a' count=" + text + " error=0"});
+}
+
+TEST(TopK, GoesOnWhenAllItTracksIsSaturated) {
+  TopK top(KeySpec::values(), 1, 4);
+  for (int i = 0; i < 40; ++i) top.add_value(ValueKey(static_cast<double>(i)), UINT64_MAX);
+  EXPECT_LE(top.size(), 4u);
+  EXPECT_EQ(top.floor(), UINT64_MAX);
+}
+
 TEST(Part, HasAShapeThatNamesAllThatMustBeEqualToMerge) {
   const auto values = KeySpec::values();
   const auto source = KeySpec::of({"src"}), both = KeySpec::of({"src", "proto"});
