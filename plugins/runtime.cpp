@@ -88,9 +88,8 @@ void State::Impl::drop_half_message() noexcept {
 
 void State::Impl::tell_death() noexcept {
   if (death_told) return;
-  death_told = append(ENGINE_MESSAGE_ERROR, -1,
-                      spec.name.substr(0, 64) + ": needs more memory than its cap of " +
-                          std::to_string(spec.memory_bytes >> 20) + " MiB; taken out of service");
+  const std::string cap = std::to_string(spec.memory_bytes >> 20) + " MiB";
+  death_told = append(ENGINE_MESSAGE_ERROR, -1, "needs more memory than its cap of " + cap + "; taken out of service");
 }
 
 // Whether the state is dead; then these packets are missed.

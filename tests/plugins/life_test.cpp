@@ -395,7 +395,7 @@ TEST(Memory, ThatRunsOutTakesTheStateOutOfServiceAndNothingElse) {
     EXPECT_LE(statistics.peak_memory_bytes, lab.spec.memory_bytes);
     ASSERT_EQ(messages.size(), 1u) << code;
     EXPECT_EQ(messages[0].head.kind, ENGINE_MESSAGE_ERROR);
-    EXPECT_EQ(messages[0].text(), "test: needs more memory than its cap of 8 MiB; taken out of service");
+    EXPECT_EQ(messages[0].text(), "needs more memory than its cap of 8 MiB; taken out of service");
     EXPECT_EQ(other.state->statistics().errors, 0u);
     EXPECT_EQ(other.state->condition(), "running");
   }
