@@ -15,6 +15,8 @@ constexpr std::uint8_t kEngineItself = 0xff;
 constexpr std::uint32_t kSampledBatches = 64;  // one batch in so many is timed
 // What a crossing finds at least, live: room for a few records. With less the ring counts as full.
 constexpr std::size_t kLiveWindow_bytes = 1024;
+// On files: a mebibyte of results a packet. Only pages that are used become resident.
+constexpr std::uint32_t kSpill_bytes = kBatchPackets << 20;
 
 constexpr engine_message message_of(std::uint32_t length, std::uint8_t kind, std::uint8_t plugin, std::uint16_t schema,
                                     double time, double place) noexcept {
@@ -28,7 +30,9 @@ Analysis::Analysis(const AnalysisConfig& config)
       lossless_(config.lossless),
       datalink_(config.datalink),
       epoch_ns_(config.epoch_ns),
-      make_room_(config.make_room) {}
+      make_room_(config.make_room) {
+  if (lossless_) spill_ = std::make_unique_for_overwrite<std::byte[]>(kSpill_bytes);
+}
 
 void Analysis::add_plugin(const plugins::PluginSpec& spec, plugins::Binding binding) {
   auto slot = std::make_unique<Slot>();
@@ -115,23 +119,49 @@ std::uint32_t Analysis::select(const Slot& slot, std::uint32_t count) noexcept {
   return selected;
 }
 
-// The window is a part of the ring itself: what Lua appends there is sent without another copy.
+// Live, the window is a part of the ring itself: what Lua appends there is sent without another copy, and what does not
+// fit is dropped. On files it is memory of its own, larger than any batch's results, so that nothing depends on how far
+// the collector has come.
 void Analysis::open_window() noexcept {
-  std::span<std::byte> window = ring_.window(kLiveWindow_bytes);
-  if (lossless_) {
-    // A quarter of the ring: records of a whole batch. The collector empties it; it is asked for that and waited for.
-    const std::size_t wanted = ring_.capacity() / 4;
-    while ((window = ring_.window(wanted)).empty()) {
-      ring_.publish();
-      make_room_();
-    }
-  }
-  outbox_.data = reinterpret_cast<std::uint8_t*>(window.data());
   outbox_.used = 0;
+  if (lossless_) {
+    outbox_.data = reinterpret_cast<std::uint8_t*>(spill_.get());
+    outbox_.limit = kSpill_bytes;
+    return;
+  }
+  const std::span<std::byte> window = ring_.window(kLiveWindow_bytes);
+  outbox_.data = reinterpret_cast<std::uint8_t*>(window.data());
   outbox_.limit = static_cast<std::uint32_t>(std::min<std::size_t>(window.size(), 1u << 30));
 }
 
-void Analysis::close_window() noexcept { ring_.advance(outbox_.used); }
+void Analysis::close_window() noexcept {
+  if (lossless_) {
+    send_spilled();
+  } else {
+    ring_.advance(outbox_.used);
+  }
+}
+
+void Analysis::send_spilled() noexcept {
+  for (std::uint32_t at = 0; at < outbox_.used;) {
+    engine_message head;
+    std::memcpy(&head, spill_.get() + at, sizeof head);
+    const std::span<const std::byte> message(spill_.get() + at, head.length);
+    at += head.length;
+    bool sent = false;
+    // A message may be at most half the ring (spsc.h); before the run begins there is nobody to make room.
+    while (message.size() <= ring_.capacity() / 2 && !(sent = ring_.push(message)) && wait_for_room()) {
+    }
+    if (sent || head.kind > ENGINE_MESSAGE_JSON) continue;
+    --outbox_.emitted;
+    ++outbox_.dropped;
+  }
+}
+
+bool Analysis::wait_for_room() noexcept {
+  ring_.publish();
+  return make_room_();
+}
 
 std::uint64_t Analysis::plugin_errors() const noexcept {
   std::uint64_t errors = 0;
@@ -193,11 +223,7 @@ void Analysis::end_one(Slot* slot, std::uint64_t index, std::uint64_t at_ns, dou
 void Analysis::hand_over(plugins::Structure& structure, std::uint8_t plugin, std::uint16_t number, double time,
                          double place) noexcept {
   plugins::Part* filled = structure.swap();
-  while (filled == nullptr && lossless_) {
-    ring_.publish();
-    make_room_();
-    filled = structure.swap();
-  }
+  while (filled == nullptr && lossless_ && wait_for_room()) filled = structure.swap();
   if (filled == nullptr) return;
   if (!send(ENGINE_MESSAGE_PART, plugin, number, time, place, reinterpret_cast<std::uintptr_t>(filled)))
     structure.unswap(filled);
@@ -226,9 +252,7 @@ bool Analysis::send(std::uint8_t kind, std::uint8_t plugin, std::uint16_t schema
   } message{message_of(sizeof(engine_message) + sizeof value, kind, plugin, schema, time, place), value};
   const auto bytes = std::as_bytes(std::span(&message, 1));
   while (!ring_.push(bytes)) {
-    if (!lossless_) return false;
-    ring_.publish();
-    make_room_();
+    if (!lossless_ || !wait_for_room()) return false;
   }
   return true;
 }

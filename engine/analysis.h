@@ -36,7 +36,7 @@ struct PluginFigures {
 struct AnalysisConfig {
   std::size_t ring_bytes = 512u << 10;
   bool lossless = false;            // files: wait for the collector instead of losing results
-  std::function<void()> make_room;  // lossless only: asks the collector to empty the ring and waits a moment
+  std::function<bool()> make_room;  // lossless only: asks the collector to empty the ring and waits a moment
   std::uint64_t epoch_ns = 0;
   int datalink = bpf::filter_ethernet;  // what frames begin with: the plugins' filters are compiled for it
 };
@@ -91,6 +91,8 @@ class Analysis {
   std::uint32_t select(const Slot& slot, std::uint32_t count) noexcept;
   void open_window() noexcept;
   void close_window() noexcept;
+  void send_spilled() noexcept;
+  bool wait_for_room() noexcept;
   void end_intervals(std::uint64_t now_ns) noexcept;
   void find_next_boundary() noexcept;
   void end_one(Slot* slot, std::uint64_t index, std::uint64_t at_ns, double place) noexcept;
@@ -104,9 +106,10 @@ class Analysis {
   bool lossless_;
   int datalink_;
   std::uint64_t epoch_ns_;
-  std::function<void()> make_room_;
+  std::function<bool()> make_room_;
   std::uint64_t next_boundary_ns_ = 0;
   engine_outbox outbox_{};
+  std::unique_ptr<std::byte[]> spill_;  // lossless only: a crossing's messages, before they go into the ring
   const std::uint8_t* frames_ = nullptr;
   std::uint64_t batches_ = 0;
   std::vector<std::unique_ptr<Slot>> slots_;

@@ -138,7 +138,7 @@ void Capture::start() {
     for (xsk::Socket& socket : share.sockets) program_->set_socket(socket.queue().value(), socket.fd());
 }
 
-void Capture::stop() noexcept {
+void Capture::stop() {
   for (CaptureShare& share : shares_)
     for (xsk::Socket& socket : share.sockets) program_->clear_socket(socket.queue().value());
   program_->detach();

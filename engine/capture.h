@@ -40,7 +40,7 @@ class Capture {
 
   void start();  // fills the socket map: frames arrive from here on
   // Clears the map, detaches, and waits until no frame is on its way through the program any more.
-  void stop() noexcept;
+  void stop();
 
   const xsk::Link& link() const noexcept { return link_; }
   bool spins() const noexcept { return placement_.spins; }

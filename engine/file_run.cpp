@@ -3,7 +3,10 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 
+#include <algorithm>
 #include <array>
+#include <climits>
+#include <system_error>
 #include <thread>
 
 #include "engine/analysis.h"
@@ -38,6 +41,7 @@ class FileRun {
   cli::Signals& signals_;
   std::atomic<bool> output_failed_{false};
   std::uint64_t begin_ns_;
+  SummaryFile summary_;
   FileSource source_;
   std::vector<std::unique_ptr<Analysis>> analyses_;
   std::vector<std::unique_ptr<FileWorker>> workers_;
@@ -60,6 +64,7 @@ FileRun::FileRun(const cli::Settings& settings, cli::Log& log, cli::Signals& sig
       log_(log),
       signals_(signals),
       begin_ns_(monotonic_ns()),
+      summary_(settings.summary_path),
       source_(file_options(settings, signals.stop_fd())) {}
 
 void FileRun::load_analyses() {
@@ -69,7 +74,9 @@ void FileRun::load_analyses() {
     config.ring_bytes = kRing_bytes;
     config.lossless = true;
     config.make_room = [this] {
-      if (collector_ != nullptr) collector_->wait_for_round();
+      if (collector_ == nullptr) return false;
+      collector_->wait_for_round();
+      return true;
     };
     config.epoch_ns = source_.epoch_ns();
     config.datalink = source_.datalink();
@@ -97,24 +104,37 @@ void FileRun::make_collector() {
   };
   collector_ = std::make_unique<Collector>(std::move(config),
                                            open_outputs(settings_, true, [] { return std::vector<QueueLedger>(); }));
+  std::vector<Analysis*> analyses;
+  for (auto& analysis : analyses_) analyses.push_back(analysis.get());
+  require_same_shapes(analyses);
   for (auto& analysis : analyses_) collector_->add_worker(collected_worker(*analysis));
 }
 
 void FileRun::start_threads() {
   cli::drop_privileges();
-  collector_->start();
-  threads_.emplace_back([this] { source_.run(); });
-  for (std::size_t i = 0; i < workers_.size(); ++i) {
-    threads_.emplace_back([this, i] {
-      workers_[i]->run();
-      collector_->worker_ended(i);
-    });
+  try {
+    collector_->start();
+    for (std::size_t i = 0; i < workers_.size(); ++i) {
+      threads_.emplace_back([this, i] {
+        workers_[i]->run();
+        collector_->worker_ended(i);
+      });
+    }
+    threads_.emplace_back([this] { source_.run(); });
+  } catch (const std::system_error& error) {
+    source_.stop();
+    source_.run();  // nobody else does: ends every queue at once
+    for (std::size_t i = threads_.size(); i < workers_.size(); ++i) collector_->worker_ended(i);
+    for (std::thread& thread : threads_) thread.join();
+    collector_->join();
+    throw SetupError(ExitCode::runtime_failure, "start the workers' threads", error.what(), "see ulimit -u");
   }
 }
 
 // The reader ends by itself at the end of the file; a signal or --duration ends it before.
 void FileRun::watch() {
-  const int timeout_ms = settings_.duration_s > 0 ? static_cast<int>(settings_.duration_s * 1e3) : -1;
+  const int timeout_ms =
+      settings_.duration_s > 0 ? static_cast<int>(std::min(settings_.duration_s * 1e3, double{INT_MAX})) : -1;
   std::array<pollfd, 2> waits{{{signals_.stop_fd(), POLLIN, 0}, {collector_->done_fd(), POLLIN, 0}}};
   poll(waits.data(), waits.size(), timeout_ms);
   if ((waits[1].revents & POLLIN) != 0) return;
@@ -146,6 +166,7 @@ RunLedger FileRun::ledger() {
   std::vector<Analysis*> analyses;
   for (const auto& analysis : analyses_) analyses.push_back(analysis.get());
   run.plugins = plugin_ledgers(analyses);
+  count_lost_results(*collector_, std::vector<std::size_t>(workers_.size(), 0), run.queues);
   run.output = collector_->ledger();
   run.time_clamped = source_.counts().time_clamped.load();
   return run;
@@ -158,7 +179,9 @@ ExitCode FileRun::run() {
   watch();
   for (std::thread& thread : threads_) thread.join();
   collector_->join();
-  report(ledger(), settings_, log_);
+  const RunLedger result = ledger();
+  report(result, log_);
+  summary_.write(result);
   if (!output_failed_) source_.throw_if_cut_off();
   return output_failed_ ? ExitCode::runtime_failure : ExitCode::done;
 }

@@ -4,11 +4,13 @@
 #include <poll.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/capability.h>
 #include <sys/eventfd.h>
 
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <system_error>
 #include <thread>
 
 #include "engine/analysis.h"
@@ -17,6 +19,7 @@
 #include "engine/cli/promiscuous.h"
 #include "engine/cli/protect.h"
 #include "engine/clock.h"
+#include "engine/results/json.h"
 #include "engine/results/status.h"
 #include "engine/session.h"
 #include "engine/worker.h"
@@ -40,7 +43,12 @@ void signal_eventfd(int fd) noexcept { eventfd_write(fd, 1); }
 class LiveRun {
  public:
   LiveRun(const cli::Settings& settings, cli::Log& log, cli::Signals& signals)
-      : settings_(settings), log_(log), signals_(signals), wake_(make_eventfd()), stop_(make_eventfd()) {}
+      : settings_(settings),
+        log_(log),
+        signals_(signals),
+        wake_(make_eventfd()),
+        stop_(make_eventfd()),
+        summary_(settings.summary_path) {}
 
   ExitCode run();
 
@@ -49,9 +57,12 @@ class LiveRun {
   void load_analyses(const WarmUpTraffic& traffic);
   void make_collector();
   void start_threads();
+  void run_worker(std::size_t i) noexcept;
+  std::vector<cap_value_t> capabilities_to_keep();
   void watch();
   void print_status(std::uint64_t now_ns);
   bool interface_is_there();
+  void tell(std::string_view event);
   void end_threads();
   RunLedger ledger();
 
@@ -60,8 +71,11 @@ class LiveRun {
   cli::Signals& signals_;
   UniqueFd wake_;  // readable: the workers' phase has changed
   UniqueFd stop_;  // readable: the run is to end (count reached, reader gone, output failed)
+  SummaryFile summary_;
+  std::vector<std::unique_ptr<Output>> outputs_;  // until the collector has them
   std::atomic<bool> output_failed_{false};
   bool interface_lost_ = false;
+  bool interface_down_ = false;
   std::uint64_t begin_ns_ = 0;
   std::uint64_t end_ns_ = 0;
   std::uint64_t status_ns_ = 0;
@@ -82,6 +96,7 @@ void LiveRun::prepare() {
   const WarmUpTraffic traffic;
   cli::require_consent(settings_);
   cli::require_capabilities("capture on " + settings_.interface);
+  outputs_ = open_outputs(settings_, false, [this] { return capture_->ledger(false); });
   {  // A plugin that does not load is found before the interface is touched.
     Analysis probe({.ring_bytes = kRing_bytes, .make_room = {}, .epoch_ns = wall_ns()});
     load_plugins(settings_, {settings_.interface, {}, -1, -1}, 0, traffic, probe);
@@ -123,8 +138,10 @@ void LiveRun::make_collector() {
     output_failed_.store(true, std::memory_order_relaxed);
     signal_eventfd(stop_.get());
   };
-  collector_ = std::make_unique<Collector>(std::move(config),
-                                           open_outputs(settings_, false, [this] { return capture_->ledger(false); }));
+  collector_ = std::make_unique<Collector>(std::move(config), std::move(outputs_));
+  std::vector<Analysis*> analyses;
+  for (auto& analysis : analyses_) analyses.push_back(analysis.get());
+  require_same_shapes(analyses);
   for (auto& analysis : analyses_) collector_->add_worker(collected_worker(*analysis));
 }
 
@@ -133,21 +150,49 @@ void LiveRun::start_threads() {
   control_.budget = static_cast<std::int64_t>(settings_.count);
   control_.wake_fd = wake_.get();
   control_.done_fd = stop_.get();
-  cli::drop_privileges();
-  collector_->start();
-  for (std::size_t i = 0; i < workers_.size(); ++i) {
-    const unsigned cpu = capture_->shares()[i].placement.cpu;
-    threads_.emplace_back([this, i, cpu] {
-      pthread_setname_np(pthread_self(), ("worker " + std::to_string(i)).c_str());
-      try {
-        numa::pin_this_thread(cpu);
-      } catch (const SetupError& error) {  // slower, not wrong: it runs wherever the scheduler puts it
-        log_.warn(error.what());
-      }
-      workers_[i]->run();
-      collector_->worker_ended(i);
-    });
+  std::vector<unsigned> cpus;
+  for (const CaptureShare& share : capture_->shares()) cpus.push_back(share.placement.cpu);
+  numa::keep_this_thread_off(cpus);  // the collector inherits it: a worker that spins is not interrupted by us
+  const std::vector<cap_value_t> kept = capabilities_to_keep();
+  cli::drop_privileges(kept);
+  try {
+    collector_->start();
+    for (std::size_t i = 0; i < workers_.size(); ++i) threads_.emplace_back([this, i] { run_worker(i); });
+    capture_->start();
+  } catch (const std::system_error& error) {
+    end_threads();
+    throw SetupError(ExitCode::runtime_failure, "start the workers' threads", error.what(), "see ulimit -u");
+  } catch (const SetupError&) {
+    end_threads();
+    throw;
   }
+}
+
+void LiveRun::run_worker(std::size_t i) noexcept {
+  pthread_setname_np(pthread_self(), ("worker " + std::to_string(i)).c_str());
+  try {
+    numa::pin_this_thread(capture_->shares()[i].placement.cpu);
+  } catch (const SetupError& error) {  // slower, not wrong: it runs wherever the scheduler puts it
+    log_.warn(error.what());
+  }
+  workers_[i]->run();
+  collector_->worker_ended(i);
+}
+
+// From Linux 5.19 on maps are read and written through a descriptor without any capability; before, every bpf() call
+// needs CAP_BPF. A thread that gives everything up tries it: capabilities are a thread's own.
+std::vector<cap_value_t> LiveRun::capabilities_to_keep() {
+  bool needs_none = false;
+  std::thread([this, &needs_none] {
+    try {
+      cli::drop_privileges();
+      capture_->program().counters(0);
+      needs_none = true;
+    } catch (const SetupError&) {
+    }
+  }).join();
+  if (needs_none) return {};
+  return {CAP_BPF};
 }
 
 // The main thread's part while packets flow: wait for a reason to end, print the status line.
@@ -179,13 +224,27 @@ void LiveRun::watch() {
 
 // Going down is survived by the sockets (they go on once it is up again), removal is not.
 bool LiveRun::interface_is_there() {
+  bool down = false;
   for (const auto& worker : workers_) {
-    if (worker->lost_interface() != ENXIO) continue;
+    down = down || worker->interface_state() == ENETDOWN;
+    if (worker->interface_state() != ENXIO) continue;
+    tell("interface_removed");
     log_.error("interface " + capture_->link().name + " is gone; the run ends");
     interface_lost_ = true;
     return false;
   }
+  if (down != interface_down_) {
+    tell(down ? "link_down" : "link_up");
+    log_.warn("interface " + capture_->link().name + (down ? " is down" : " is up again"));
+    interface_down_ = down;
+  }
   return true;
+}
+
+void LiveRun::tell(std::string_view event) {
+  std::string members = "\"interface\":";
+  append_json_string(members, capture_->link().name);
+  collector_->event(wall_ns(), event, members);
 }
 
 void LiveRun::print_status(std::uint64_t now_ns) {
@@ -202,6 +261,7 @@ void LiveRun::end_threads() {
   control_.phase.store(RunControl::draining, std::memory_order_release);
   signal_eventfd(wake_.get());
   for (std::thread& thread : threads_) thread.join();
+  for (std::size_t i = threads_.size(); i < workers_.size(); ++i) collector_->worker_ended(i);  // those that never ran
   end_ns_ = monotonic_ns();
   collector_->join();
 }
@@ -219,6 +279,9 @@ RunLedger LiveRun::ledger() {
   std::vector<Analysis*> analyses;
   for (auto& analysis : analyses_) analyses.push_back(analysis.get());
   run.plugins = plugin_ledgers(analyses);
+  std::vector<std::size_t> first_of_worker;
+  for (const CaptureShare& share : capture_->shares()) first_of_worker.push_back(share.placement.queues.front());
+  count_lost_results(*collector_, first_of_worker, run.queues);
   run.output = collector_->ledger();
   run.device = capture_->device_counters();
   return run;
@@ -227,7 +290,6 @@ RunLedger LiveRun::ledger() {
 ExitCode LiveRun::run() {
   prepare();
   start_threads();
-  capture_->start();
   begin_ns_ = status_ns_ = monotonic_ns();
   log_.info("ready: " + std::to_string(workers_.size()) + (workers_.size() == 1 ? " worker, " : " workers, ") +
             (capture_->spins() ? "spinning" : "sleeping in poll() when idle"));
@@ -236,7 +298,9 @@ ExitCode LiveRun::run() {
   watch();
   end_threads();
   if (table) log_.release();
-  report(ledger(), settings_, log_);
+  const RunLedger result = ledger();
+  report(result, log_);
+  summary_.write(result);
   return output_failed_ || interface_lost_ ? ExitCode::runtime_failure : ExitCode::done;
 }
 

@@ -1,7 +1,10 @@
 // The engine's command: reads what is asked for, runs it, turns every failure into one line and an exit code.
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <exception>
 #include <span>
+#include <string>
 
 #include "engine/base/error.h"
 #include "engine/cli/log.h"
@@ -17,8 +20,9 @@ namespace {
 using engine::ExitCode;
 
 ExitCode print(const std::string& text) {
-  std::fputs(text.c_str(), stdout);
-  return std::fflush(stdout) == 0 ? ExitCode::done : ExitCode::runtime_failure;
+  if (std::fputs(text.c_str(), stdout) < 0 || std::fflush(stdout) != 0)
+    throw engine::SetupError(ExitCode::runtime_failure, "write to stdout", std::strerror(errno));
+  return ExitCode::done;
 }
 
 ExitCode run(std::span<char* const> args, engine::cli::Log& log) {

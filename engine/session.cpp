@@ -1,12 +1,12 @@
 #include "engine/session.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include <charconv>
-#include <fstream>
+#include <algorithm>
 
 #include "engine/decode/decode.h"
 #include "engine/gen/traffic.h"
@@ -141,18 +141,66 @@ std::string kernel_release() {
   return name.release;
 }
 
-void report(const RunLedger& ledger, const cli::Settings& settings, const cli::Log& log) {
+SummaryFile::SummaryFile(const std::string& path) : path_(path) {
+  if (path.empty()) return;
+  file_.reset(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+  if (!file_.valid()) throw SetupError(ExitCode::bad_usage, "--summary " + path, strerror(errno));
+}
+
+void SummaryFile::write(const RunLedger& ledger) {
+  if (!file_.valid()) return;
+  const std::string text = ledger.json() + "\n";
+  for (std::string_view rest = text; !rest.empty();) {
+    const ssize_t written = ::write(file_.get(), rest.data(), rest.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) throw SetupError(ExitCode::runtime_failure, "write the summary to " + path_, strerror(errno));
+    rest.remove_prefix(static_cast<std::size_t>(written));
+  }
+}
+
+void count_lost_results(const Collector& collector, const std::vector<std::size_t>& first_of_worker,
+                        std::vector<QueueLedger>& queues) {
+  std::uint64_t rest = collector.ledger().lines_dropped;
+  const auto move = [&rest](QueueLedger& queue, std::uint64_t count) {
+    const std::uint64_t moved = std::min({count, rest, queue.results});
+    queue.results -= moved;
+    queue.results_dropped += moved;
+    rest -= moved;
+  };
+  for (std::size_t i = 0; i < first_of_worker.size(); ++i)
+    move(queues[first_of_worker[i]], collector.results_dropped(i));
+  for (QueueLedger& queue : queues) move(queue, rest);
+  if (!queues.empty()) queues.front().results_dropped += rest;  // merged lines, which are no worker's
+}
+
+void require_same_shapes(const std::vector<Analysis*>& analyses) {
+  for (std::size_t worker = 1; worker < analyses.size(); ++worker) {
+    for (std::size_t plugin = 0; plugin < analyses[0]->slots().size(); ++plugin) {
+      plugins::State& first = *analyses[0]->slots()[plugin]->state;
+      plugins::State& other = *analyses[worker]->slots()[plugin]->state;
+      const auto same = [](plugins::Structure* a, plugins::Structure* b) {
+        return a->name() == b->name() && a->active().shape() == b->active().shape();
+      };
+      if (first.schemas() == other.schemas() && first.interval_ns() == other.interval_ns() &&
+          std::ranges::equal(first.structures(), other.structures(), same))
+        continue;
+      throw SetupError(
+          ExitCode::bad_usage, "plugin " + first.name(),
+          "declares other structures, records or an interval on worker " + std::to_string(worker) + " than on worker 0",
+          "declare the same on every worker");
+    }
+  }
+}
+
+void report(const RunLedger& ledger, const cli::Log& log) {
   const std::string table = ledger_table(ledger);
   for (std::size_t at = 0; at < table.size();) {
     const std::size_t end = table.find('\n', at);
     log.info(table.substr(at, end - at));
     at = end + 1;
   }
-  if (settings.summary_path.empty()) return;
-  std::ofstream file(settings.summary_path);
-  file << ledger.json() << '\n';
-  if (!file.flush())
-    throw SetupError(ExitCode::runtime_failure, "write the summary to " + settings.summary_path, strerror(errno));
+  const std::uint64_t lost = ledger_total(ledger.queues).results_dropped;
+  if (lost > 0) log.warn(std::to_string(lost) + " results were dropped: their reader was too slow; packets were not");
 }
 
 }  // namespace engine

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/analysis.h"
+#include "engine/base/unique_fd.h"
 #include "engine/cli/log.h"
 #include "engine/cli/settings.h"
 #include "engine/ledger.h"
@@ -52,7 +53,29 @@ std::vector<PluginLedger> plugin_ledgers(const std::vector<Analysis*>& analyses)
 
 std::string kernel_release();
 
-// The ledger as a table on the log, and as JSON in --summary's file. Throws SetupError if that cannot be written.
-void report(const RunLedger& ledger, const cli::Settings& settings, const cli::Log& log);
+// --summary's file, opened before the run: by its end the right to create files may be gone, and a wrong path should
+// not be found out then. Nothing is opened where it was not asked for. Throws SetupError(bad_usage).
+class SummaryFile {
+ public:
+  explicit SummaryFile(const std::string& path);
+  void write(const RunLedger& ledger);  // throws SetupError(runtime_failure)
+
+ private:
+  std::string path_;
+  UniqueFd file_;
+};
+
+// Results that were taken from a worker's queue and lost at the outputs, moved in the ledger from `results` to
+// `results_dropped`: per worker as far as it is known whose they were, the rest (merged lines) as it comes.
+// `first_of_worker[i]`: the place in `queues` of a queue of worker i.
+void count_lost_results(const Collector& collector, const std::vector<std::size_t>& first_of_worker,
+                        std::vector<QueueLedger>& queues);
+
+// All workers' structures and records have one shape, or they could not be merged. Throws SetupError(bad_usage) that
+// names the plugin: it declares something that depends on its worker.
+void require_same_shapes(const std::vector<Analysis*>& analyses);
+
+// The ledger as a table on the log; says it if results were lost.
+void report(const RunLedger& ledger, const cli::Log& log);
 
 }  // namespace engine

@@ -50,7 +50,12 @@ void Worker::run() noexcept {
 // The receive path, top-down: look, decode, plugins, publish, count; the batch gives its frames back as it goes.
 std::uint32_t Worker::serve(Lane& lane) noexcept {
   const xsk::RxBatch batch = lane.queue->receive(batch_packets_);
-  if (batch.empty()) return 0;
+  if (batch.empty()) {
+    // A driver with an empty fill ring sleeps until it is told that there are frames again. Asked here and not only
+    // when all queues are idle: a busy neighbour must not keep this queue asleep.
+    if (lane.queue->needs_wakeup()) wake(lane);
+    return 0;
+  }
 
   const std::uint64_t now_ns = wall_ns();
   analysis_.advance_time(now_ns);
@@ -104,9 +109,6 @@ void Worker::idle() noexcept {
     add(empty_polls_, 1);
   }
   if (spin_) {
-    // A driver with an empty fill ring sleeps until it is told that there are frames again; poll() tells it by itself.
-    for (const Lane* lane : lanes_)
-      if (lane->queue->needs_wakeup()) wake(*lane);
     if (++empty_rounds_ % kEmptyRoundsPerCheck != 0) return;
   } else {
     std::array<pollfd, kMaxLanes + 1> waits;
@@ -122,8 +124,9 @@ void Worker::idle() noexcept {
 // Neither the rings nor poll() tell that an interface has gone; recvfrom() does (net/xdp/xsk.c: xsk_recvmsg).
 void Worker::wake(const Lane& lane) noexcept {
   if (lane.fd < 0) return;
-  if (recvfrom(lane.fd, nullptr, 0, MSG_DONTWAIT, nullptr, nullptr) < 0 && (errno == ENXIO || errno == ENETDOWN))
-    lost_interface_.store(errno, std::memory_order_relaxed);
+  const int error = recvfrom(lane.fd, nullptr, 0, MSG_DONTWAIT, nullptr, nullptr) < 0 ? errno : 0;
+  if (interface_state() == ENXIO) return;  // final
+  interface_state_.store(error == ENXIO || error == ENETDOWN ? error : 0, std::memory_order_relaxed);
 }
 
 // The program is detached: nothing new arrives. What is there is analysed while time allows; the rest goes unseen.

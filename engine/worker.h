@@ -55,8 +55,8 @@ class Worker {
   std::uint64_t polls() const noexcept { return polls_.load(std::memory_order_relaxed); }
   std::uint64_t empty_polls() const noexcept { return empty_polls_.load(std::memory_order_relaxed); }
   std::uint64_t cpu_ns() const noexcept { return cpu_ns_; }
-  // errno of a queue whose interface went away (ENETDOWN once, then ENXIO), else 0.
-  int lost_interface() const noexcept { return lost_interface_.load(std::memory_order_relaxed); }
+  // As the sockets tell it: 0, ENETDOWN while the interface is down, ENXIO once it is gone.
+  int interface_state() const noexcept { return interface_state_.load(std::memory_order_relaxed); }
 
  private:
   std::uint32_t serve(Lane& lane) noexcept;
@@ -74,7 +74,7 @@ class Worker {
   std::uint32_t empty_rounds_ = 0;
   std::atomic<std::uint64_t> polls_{0};
   std::atomic<std::uint64_t> empty_polls_{0};
-  std::atomic<int> lost_interface_{0};
+  std::atomic<int> interface_state_{0};
   std::uint64_t cpu_ns_ = 0;
 };
 

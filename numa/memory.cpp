@@ -97,4 +97,12 @@ void pin_this_thread(unsigned cpu) {
                      "choose an online cpu with --cpus");
 }
 
+void keep_this_thread_off(std::span<const unsigned> cpus) noexcept {
+  cpu_set_t allowed;
+  CPU_ZERO(&allowed);
+  if (::sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
+  for (const unsigned cpu : cpus) CPU_CLR(cpu, &allowed);
+  if (CPU_COUNT(&allowed) > 0) ::sched_setaffinity(0, sizeof allowed, &allowed);
+}
+
 }  // namespace numa

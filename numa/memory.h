@@ -30,4 +30,7 @@ class NodeMemory {
 // Binds the calling thread to one core. Throws engine::SetupError.
 void pin_this_thread(unsigned cpu);
 
+// Keeps the calling thread, and those it starts, off these cores, if that leaves any.
+void keep_this_thread_off(std::span<const unsigned> cpus) noexcept;
+
 }  // namespace numa

@@ -63,9 +63,8 @@ std::vector<Core> candidates(const Topology& topology, const PlacementRequest& r
     return cores;
   }
   cores = topology.cores;
-  const auto others = std::stable_partition(cores.begin(), cores.end(), [&](const Core& core) {
-    return core.node == request.nic_node.value_or(0);
-  });
+  const auto others = std::stable_partition(
+      cores.begin(), cores.end(), [&](const Core& core) { return core.node == request.nic_node.value_or(0); });
   // A node's first core comes last: interrupts and the kernel's housekeeping land there unless somebody moved them.
   if (others - cores.begin() > 1) std::rotate(cores.begin(), cores.begin() + 1, others);
   return cores;

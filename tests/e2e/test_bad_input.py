@@ -72,6 +72,38 @@ def test_an_output_that_cannot_be_written(some_capture):
     assert_one_line(done, 2, "/nonexistent/out.jsonl")
 
 
+def test_a_summary_that_cannot_be_written_is_found_before_the_run(some_capture):
+    done = run("--pcap", some_capture, "--summary", "/nonexistent/s.json")
+    assert_one_line(done, 2, "/nonexistent/s.json")
+    assert done.stdout == ""
+
+
+def test_a_plugin_that_declares_other_structures_on_another_worker_is_refused(some_capture):
+    code = """
+      local c
+      function on_start(info)
+        c = (info.worker == 0 and engine.counter or engine.topk) { name = "a", key = "src" }
+      end
+      function on_packet(p) c:add(p) end
+    """
+    assert_one_line(run("--pcap", some_capture, "--eval", code, "--workers", 2), 2, "plugin eval", "worker 1")
+
+
+def test_help_that_cannot_be_written_says_so():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([ENGINE, "--help"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=10)
+    assert_one_line(done, 1, "stdout", "No space left")
+
+
+def test_threads_that_cannot_be_had_end_the_run_with_1(some_capture):
+    if os.geteuid() != 0:
+        pytest.skip("needs root: another user's limit on threads")
+    with open(some_capture, "rb") as stream:
+        done = subprocess.run(["setpriv", "--reuid", "54321", "--clear-groups", "prlimit", "--nproc=4", ENGINE, "--pcap",
+                               "-", "--workers", "8"], stdin=stream, capture_output=True, text=True, timeout=30)
+    assert_one_line(done, 1, "threads")
+
+
 def test_a_full_disk_ends_the_run_with_1(some_capture):
     done = run("--pcap", some_capture, "--output", "/dev/full")
     assert_one_line(done, 1, "/dev/full")

@@ -46,6 +46,19 @@ def test_one_worker_and_four_give_the_same_bytes(capture_file):
     assert sum(line["type"] == "protocols" for line in lines) >= 3
 
 
+def test_more_results_than_any_queue_holds_are_neither_lost_nor_reordered(capture_file, tmp_path):
+    chatty = """
+      local r = engine.record { name = "r", { "src", "ip" }, { "n", "u32" }, { "s", "string" } }
+      local s = ("x"):rep(200)
+      function on_packet(p) for i = 1, 20 do r:emit(p.src, i, s) end end
+    """
+    one = run_file(capture_file, "--eval", chatty, "--workers", 1, "--summary", tmp_path / "ledger.json").stdout
+    totals = ledger(tmp_path / "ledger.json")["totals"]
+    assert totals["results"] == 600000 and totals["results_dropped"] == 0
+    assert one.count("\n") == 600000
+    assert one == run_file(capture_file, "--eval", chatty, "--workers", 4).stdout
+
+
 def test_the_summary_is_the_same_too(capture_file):
     assert run_file(capture_file, "--workers", 1).stdout == run_file(capture_file, "--workers", 3).stdout
 
