@@ -124,7 +124,9 @@ std::vector<PluginLedger> plugin_ledgers(const std::vector<Analysis*>& analyses)
       ledger.name = slot.state->name();
       ledger.packets += slot.figures.packets;
       ledger.filtered += slot.figures.filtered;
-      ledger.errors += statistics.errors;
+      ledger.errors += statistics.errors - statistics.missed;
+      ledger.missed += statistics.missed;
+      if (statistics.dead) ledger.state = slot.state->condition();
       ledger.memory_bytes += statistics.memory_bytes;
       sampled_packets += slot.figures.sampled_packets;
       sampled_ns += slot.figures.sampled_ns;

@@ -59,6 +59,25 @@ def test_more_results_than_any_queue_holds_are_neither_lost_nor_reordered(captur
     assert one == run_file(capture_file, "--eval", chatty, "--workers", 4).stdout
 
 
+def test_a_plugin_that_outgrows_its_memory_is_taken_out_of_service_and_others_go_on(capture_file, tmp_path):
+    hog = """
+      local n, kept = 0, {}
+      function on_packet(p)
+        n = n + 1
+        if n > 20000 then for i = 1, 4000 do kept[#kept + 1] = { i } end end
+      end
+    """
+    counting = 'local c = engine.counter { name = "c", key = "proto" } function on_packet(p) c:add(p) end'
+    done = run_file(capture_file, "--eval", hog, "--eval", counting, "--summary", tmp_path / "ledger.json")
+    assert "out of service" in done.stderr
+    run = ledger(tmp_path / "ledger.json")
+    assert run["plugins"][0]["state"] == "out of memory" and run["plugins"][0]["missed"] > 0
+    assert run["plugins"][1]["state"] == "running" and run["plugins"][1]["missed"] == 0
+    assert done.stdout == run_file(capture_file, "--eval", hog, "--eval", counting).stdout
+    counted = sum(entry["packets"] for line in map(json.loads, done.stdout.splitlines()) for entry in line["entries"])
+    assert counted == 30000
+
+
 def test_the_summary_is_the_same_too(capture_file):
     assert run_file(capture_file, "--workers", 1).stdout == run_file(capture_file, "--workers", 3).stdout
 
