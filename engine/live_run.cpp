@@ -60,6 +60,7 @@ class LiveRun {
   void run_worker(std::size_t i) noexcept;
   std::vector<cap_value_t> capabilities_to_keep();
   void watch();
+  std::vector<QueueLedger> look() noexcept;
   void print_status(std::uint64_t now_ns);
   bool interface_is_there();
   void tell(std::string_view event);
@@ -96,7 +97,7 @@ void LiveRun::prepare() {
   const WarmUpTraffic traffic;
   cli::require_consent(settings_);
   cli::require_capabilities("capture on " + settings_.interface);
-  outputs_ = open_outputs(settings_, false, [this] { return capture_->ledger(false); });
+  outputs_ = open_outputs(settings_, false, [this] { return look(); });
   {  // A plugin that does not load is found before the interface is touched.
     Analysis probe({.ring_bytes = kRing_bytes, .make_room = {}, .epoch_ns = wall_ns()});
     load_plugins(settings_, {settings_.interface, {}, -1, -1}, 0, traffic, probe);
@@ -130,7 +131,7 @@ void LiveRun::make_collector() {
   config.plugins = collected_plugins(*analyses_.front());
   config.epoch_ns = analyses_.front()->epoch_ns();
   config.interfaces = {capture_->link().name};
-  config.drops = [this] { return drop_rows(ledger_total(capture_->ledger(false))); };
+  config.drops = [this] { return drop_rows(ledger_total(look())); };
   config.log = plugin_log(log_);
   config.on_reader_gone = [this] { signal_eventfd(stop_.get()); };
   config.on_failure = [this](const std::string& line) {
@@ -247,8 +248,18 @@ void LiveRun::tell(std::string_view event) {
   collector_->event(wall_ns(), event, members);
 }
 
+// The ledger while it runs, for the collector's thread too: a map that cannot be read then (it can at the end, or the
+// run fails with the reason) leaves the figures out and ends nothing.
+std::vector<QueueLedger> LiveRun::look() noexcept {
+  try {
+    return capture_->ledger(false);
+  } catch (const std::exception&) {
+    return {};
+  }
+}
+
 void LiveRun::print_status(std::uint64_t now_ns) {
-  std::vector<QueueLedger> now = capture_->ledger(false);
+  std::vector<QueueLedger> now = look();
   const double seconds = static_cast<double>(now_ns - status_ns_) * 1e-9;
   log_.info(status_line(now, status_before_, seconds));
   status_before_ = std::move(now);
