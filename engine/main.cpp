@@ -54,7 +54,9 @@ int main(int argc, char** argv) {
   try {
     return static_cast<int>(run(std::span<char* const>(argv, static_cast<std::size_t>(argc)).subspan(1), log));
   } catch (const engine::SetupError& error) {
-    log.error(error.what());
+    // `done`: the user ended it before it had begun, which is no failure.
+    log.write(error.code() == ExitCode::done ? engine::cli::LogLevel::info : engine::cli::LogLevel::error,
+              error.what());
     return static_cast<int>(error.code());
   } catch (const std::exception& error) {
     // Not one of ours: out of memory, or a thread that the system refused.
