@@ -1,24 +1,19 @@
 #include "engine/report.h"
 
 #include <algorithm>
-#include <cstdio>
+
+#include "engine/results/status.h"
 
 namespace engine {
 namespace {
 
 using Row = std::vector<std::string>;
 
-std::string grouped(std::uint64_t value) {
-  std::string digits = std::to_string(value);
-  for (std::size_t at = digits.size(); at > 3; at -= 3) digits.insert(at - 3, 1, ',');
-  return digits;
-}
-
 Row values_of(const QueueLedger& queue, std::uint64_t unaccounted, std::string label) {
   Row row{std::move(label)};
-  for (const LedgerRow& value : ledger_rows(queue)) row.push_back(grouped(value.second));
-  row.push_back(queue.redirect_errors ? grouped(*queue.redirect_errors) : "not counted");
-  row.push_back(grouped(unaccounted));
+  for (const LedgerRow& value : ledger_rows(queue)) row.push_back(format_grouped(value.second));
+  row.push_back(queue.redirect_errors ? format_grouped(*queue.redirect_errors) : "not counted");
+  row.push_back(format_grouped(unaccounted));
   return row;
 }
 

@@ -67,7 +67,6 @@ class Collector {
 
   // --- set-up, main thread ------------------------------------------------------------------------------------------
   std::size_t add_worker(CollectedWorker worker);  // its number
-  void set_epoch(std::uint64_t epoch_ns) noexcept { config_.epoch_ns = epoch_ns; }
   void start();
 
   // --- while it runs, any thread ------------------------------------------------------------------------------------

@@ -47,7 +47,7 @@ class Output {
   // What happens to the engine itself: link_down, …
   virtual bool event(std::uint64_t utc_ns, std::string_view event, std::string_view members) = 0;
 
-  // Called about every 10 ms: gives the reader what it takes without waiting.
+  // Called every 1 to 20 ms: gives the reader what it takes without waiting.
   virtual void flush() noexcept = 0;
   // After the last result; live the reader gets `timeout_ms` to take what is left, negative: as long as it takes.
   virtual void finish(int timeout_ms) noexcept = 0;
