@@ -143,8 +143,8 @@ end
                               .args = {}});
   const Area area(mixed);
   engine::Analysis analysis({.make_room = {}, .epoch_ns = 1});
-  const engine::WarmUpTraffic traffic;
-  engine::load_plugins(settings, {"bench", {0}, -1, -1}, 0, traffic, analysis);
+  engine::PluginSet plugins(settings);
+  plugins.load({"bench", {0}, -1, -1}, 0, analysis);
   analysis.begin(area.memory.get(), 1);
   for (auto _ : state) {
     for (std::uint32_t first = 0; first < kFrames; first += kBatch) {

@@ -41,6 +41,7 @@ void Analysis::add_plugin(const plugins::PluginSpec& spec, plugins::Binding bind
   binding.outbox = &outbox_;
   binding.epoch_ns = epoch_ns_;
   slot->plugin = binding.plugin_index;
+  slot->registry = binding.registry;
   open_window();  // on_start may log and emit
   slot->state = std::make_unique<plugins::State>(spec, binding);
   close_window();
@@ -210,27 +211,26 @@ void Analysis::end_one(Slot* slot, std::uint64_t index, std::uint64_t at_ns, dou
     slot->state->tick(time);
     close_window();
     const std::vector<plugins::Structure*>& structures = slot->state->structures();
-    for (std::size_t i = 0; i < structures.size(); ++i)
-      hand_over(*structures[i], plugin, static_cast<std::uint16_t>(i), time, place);
+    for (plugins::Structure* structure : structures)
+      if (!structure->name().empty()) hand_over(*structure, plugin, time, place);
   } else {
-    hand_over(summary_->structure(), plugin, 0, time, place);
+    hand_over(summary_->structure(), plugin, time, place);
   }
   send(ENGINE_MESSAGE_INTERVAL, plugin, 0, time, place, index);
   ring_.publish();
 }
 
 // Live, a part that finds no spare or no room stays and is published with the next interval; on files it is waited for.
-void Analysis::hand_over(plugins::Structure& structure, std::uint8_t plugin, std::uint16_t number, double time,
-                         double place) noexcept {
+void Analysis::hand_over(plugins::Structure& structure, std::uint8_t plugin, double time, double place) noexcept {
   plugins::Part* filled = structure.swap();
   while (filled == nullptr && lossless_ && wait_for_room()) filled = structure.swap();
   if (filled == nullptr) return;
-  if (!send(ENGINE_MESSAGE_PART, plugin, number, time, place, reinterpret_cast<std::uintptr_t>(filled)))
-    structure.unswap(filled);
+  const engine_part message{reinterpret_cast<std::uintptr_t>(filled), reinterpret_cast<std::uintptr_t>(&structure)};
+  if (!send(ENGINE_MESSAGE_PART, plugin, structure.number(), time, place, message)) structure.unswap(filled);
 }
 
 void Analysis::progress(double place) noexcept {
-  if (send(ENGINE_MESSAGE_PROGRESS, kEngineItself, 0, 0, place, 0)) ring_.publish();
+  if (send(ENGINE_MESSAGE_PROGRESS, kEngineItself, 0, 0, place, std::uint64_t{0})) ring_.publish();
 }
 
 void Analysis::stop(std::uint64_t now_ns, double place) noexcept {
@@ -244,11 +244,12 @@ void Analysis::stop(std::uint64_t now_ns, double place) noexcept {
   ring_.publish();
 }
 
+template <typename Value>
 bool Analysis::send(std::uint8_t kind, std::uint8_t plugin, std::uint16_t schema, double time, double place,
-                    std::uint64_t value) noexcept {
+                    const Value& value) noexcept {
   struct {
     engine_message head;
-    std::uint64_t value;
+    Value value;
   } message{message_of(sizeof(engine_message) + sizeof value, kind, plugin, schema, time, place), value};
   const auto bytes = std::as_bytes(std::span(&message, 1));
   while (!ring_.push(bytes)) {

@@ -76,6 +76,7 @@ class Analysis {
 
   struct Slot {
     std::unique_ptr<plugins::State> state;
+    const plugins::Registry* registry = nullptr;
     std::vector<sock_filter> filter;  // classic BPF; empty: every packet
     std::uint8_t plugin = 0;
     std::uint64_t interval_ns = 0;
@@ -96,10 +97,10 @@ class Analysis {
   void end_intervals(std::uint64_t now_ns) noexcept;
   void find_next_boundary() noexcept;
   void end_one(Slot* slot, std::uint64_t index, std::uint64_t at_ns, double place) noexcept;
-  void hand_over(plugins::Structure& structure, std::uint8_t plugin, std::uint16_t number, double time,
-                 double place) noexcept;
+  void hand_over(plugins::Structure& structure, std::uint8_t plugin, double time, double place) noexcept;
+  template <typename Value>
   bool send(std::uint8_t kind, std::uint8_t plugin, std::uint16_t schema, double time, double place,
-            std::uint64_t value) noexcept;
+            const Value& value) noexcept;
   double since_epoch(std::uint64_t at_ns) const noexcept;
 
   SpscRing ring_;

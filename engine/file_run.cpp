@@ -43,6 +43,7 @@ class FileRun {
   std::uint64_t begin_ns_;
   SummaryFile summary_;
   FileSource source_;
+  PluginSet plugins_;
   std::vector<std::unique_ptr<Analysis>> analyses_;
   std::vector<std::unique_ptr<FileWorker>> workers_;
   std::unique_ptr<Collector> collector_;
@@ -65,10 +66,10 @@ FileRun::FileRun(const cli::Settings& settings, cli::Log& log, cli::Signals& sig
       signals_(signals),
       begin_ns_(monotonic_ns()),
       summary_(settings.summary_path),
-      source_(file_options(settings, signals.stop_fd())) {}
+      source_(file_options(settings, signals.stop_fd())),
+      plugins_(settings) {}
 
 void FileRun::load_analyses() {
-  const WarmUpTraffic traffic;
   for (std::uint32_t i = 0; i < source_.workers(); ++i) {
     AnalysisConfig config;
     config.ring_bytes = kRing_bytes;
@@ -81,7 +82,7 @@ void FileRun::load_analyses() {
     config.epoch_ns = source_.epoch_ns();
     config.datalink = source_.datalink();
     auto analysis = std::make_unique<Analysis>(config);
-    load_plugins(settings_, {settings_.pcap_path, {0}, -1, -1}, i, traffic, *analysis);
+    plugins_.load({settings_.pcap_path, {0}, -1, -1}, i, *analysis);
     analysis->begin(source_.queue(i).frames(), source_.epoch_ns());
     workers_.push_back(std::make_unique<FileWorker>(source_.queue(i), *analysis));
     analyses_.push_back(std::move(analysis));
@@ -107,7 +108,7 @@ void FileRun::make_collector() {
   std::vector<Analysis*> analyses;
   for (auto& analysis : analyses_) analyses.push_back(analysis.get());
   require_same_shapes(analyses);
-  for (auto& analysis : analyses_) collector_->add_worker(collected_worker(*analysis));
+  for (auto& analysis : analyses_) collector_->add_worker(analysis->ring());
 }
 
 void FileRun::start_threads() {

@@ -48,13 +48,14 @@ class LiveRun {
         signals_(signals),
         wake_(make_eventfd()),
         stop_(make_eventfd()),
-        summary_(settings.summary_path) {}
+        summary_(settings.summary_path),
+        plugins_(settings) {}
 
   ExitCode run();
 
  private:
   void prepare();
-  void load_analyses(const WarmUpTraffic& traffic);
+  void load_analyses();
   void make_collector();
   void start_threads();
   void run_worker(std::size_t i) noexcept;
@@ -73,6 +74,7 @@ class LiveRun {
   UniqueFd wake_;  // readable: the workers' phase has changed
   UniqueFd stop_;  // readable: the run is to end (count reached, reader gone, output failed)
   SummaryFile summary_;
+  PluginSet plugins_;
   std::vector<std::unique_ptr<Output>> outputs_;  // until the collector has them
   std::atomic<bool> output_failed_{false};
   bool interface_lost_ = false;
@@ -94,21 +96,20 @@ class LiveRun {
 };
 
 void LiveRun::prepare() {
-  const WarmUpTraffic traffic;
   cli::require_consent(settings_);
   cli::require_capabilities("capture on " + settings_.interface);
   outputs_ = open_outputs(settings_, false, [this] { return look(); });
   {  // A plugin that does not load is found before the interface is touched.
     Analysis probe({.ring_bytes = kRing_bytes, .make_room = {}, .epoch_ns = wall_ns()});
-    load_plugins(settings_, {settings_.interface, {}, -1, -1}, 0, traffic, probe);
+    plugins_.load({settings_.interface, {}, -1, -1}, 0, probe);
   }
   capture_.emplace(settings_, log_);
   if (!settings_.no_promisc) promiscuous_.emplace(capture_->link().name);
-  load_analyses(traffic);
+  load_analyses();
   make_collector();
 }
 
-void LiveRun::load_analyses(const WarmUpTraffic& traffic) {
+void LiveRun::load_analyses() {
   const std::uint64_t epoch_ns = wall_ns();
   for (CaptureShare& share : capture_->shares()) {
     auto analysis =
@@ -116,7 +117,7 @@ void LiveRun::load_analyses(const WarmUpTraffic& traffic) {
     plugins::WorkerInfo info{capture_->link().name, share.placement.queues,
                              static_cast<std::int32_t>(share.placement.cpu),
                              static_cast<std::int32_t>(share.placement.node)};
-    load_plugins(settings_, info, static_cast<std::uint32_t>(analyses_.size()), traffic, *analysis);
+    plugins_.load(info, static_cast<std::uint32_t>(analyses_.size()), *analysis);
     const auto* frames = reinterpret_cast<const std::uint8_t*>(share.memory.bytes().data());
     analysis->begin(frames, epoch_ns);
     std::vector<Lane*> lanes;
@@ -143,7 +144,7 @@ void LiveRun::make_collector() {
   std::vector<Analysis*> analyses;
   for (auto& analysis : analyses_) analyses.push_back(analysis.get());
   require_same_shapes(analyses);
-  for (auto& analysis : analyses_) collector_->add_worker(collected_worker(*analysis));
+  for (auto& analysis : analyses_) collector_->add_worker(analysis->ring());
 }
 
 void LiveRun::start_threads() {

@@ -51,18 +51,21 @@ std::vector<plugins::PluginSpec> plugin_specs(const cli::Settings& settings) {
   return specs;
 }
 
-void load_plugins(const cli::Settings& settings, const plugins::WorkerInfo& info, std::uint32_t worker,
-                  const WarmUpTraffic& traffic, Analysis& analysis) {
-  const std::vector<plugins::PluginSpec> specs = plugin_specs(settings);
-  for (std::size_t i = 0; i < specs.size(); ++i) {
+PluginSet::PluginSet(const cli::Settings& settings) : specs_(plugin_specs(settings)) {
+  for (std::size_t i = 0; i < specs_.size(); ++i) registries_.push_back(std::make_unique<plugins::Registry>());
+}
+
+void PluginSet::load(const plugins::WorkerInfo& info, std::uint32_t worker, Analysis& analysis) {
+  for (std::size_t i = 0; i < specs_.size(); ++i) {
     plugins::Binding binding;
     binding.worker = worker;
     binding.plugin_index = static_cast<std::uint8_t>(i);
+    binding.registry = registries_[i].get();
     binding.info = info;
-    binding.traffic = traffic.view();
-    analysis.add_plugin(specs[i], std::move(binding));
+    binding.traffic = traffic_.view();
+    analysis.add_plugin(specs_[i], std::move(binding));
   }
-  if (specs.empty()) analysis.add_summary(kSummaryInterval_ns);
+  if (specs_.empty()) analysis.add_summary(kSummaryInterval_ns);
 }
 
 bool is_pretty(const cli::Settings& settings) {
@@ -91,17 +94,8 @@ std::vector<std::unique_ptr<Output>> open_outputs(const cli::Settings& settings,
 
 std::vector<CollectedPlugin> collected_plugins(const Analysis& analysis) {
   std::vector<CollectedPlugin> plugins;
-  for (const auto& slot : analysis.slots())
-    plugins.push_back({slot->state->name(), slot->interval_ns, slot->state->schemas()});
+  for (const auto& slot : analysis.slots()) plugins.push_back({slot->state->name(), slot->interval_ns, slot->registry});
   return plugins;
-}
-
-CollectedWorker collected_worker(Analysis& analysis) {
-  CollectedWorker worker;
-  worker.ring = &analysis.ring();
-  for (const auto& slot : analysis.slots()) worker.structures.push_back(slot->state->structures());
-  if (analysis.summary() != nullptr) worker.summary = &analysis.summary()->structure();
-  return worker;
 }
 
 std::function<void(int, std::string_view, std::string_view)> plugin_log(const cli::Log& log) {

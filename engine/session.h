@@ -30,9 +30,18 @@ class WarmUpTraffic {
   std::vector<engine_packet> packets_;
 };
 
-// Loads every plugin into the worker's analysis, or the built-in summary if there is none.
-void load_plugins(const cli::Settings& settings, const plugins::WorkerInfo& info, std::uint32_t worker,
-                  const WarmUpTraffic& traffic, Analysis& analysis);
+// The plugins of a run, and what all workers' states of one share. Outlives the workers and the collector.
+class PluginSet {
+ public:
+  explicit PluginSet(const cli::Settings& settings);
+  // Loads every plugin into the worker's analysis, or the built-in summary if there is none.
+  void load(const plugins::WorkerInfo& info, std::uint32_t worker, Analysis& analysis);
+
+ private:
+  std::vector<plugins::PluginSpec> specs_;
+  std::vector<std::unique_ptr<plugins::Registry>> registries_;
+  WarmUpTraffic traffic_;
+};
 
 // Whether results go to a person (the live table) or to a program (JSON lines).
 bool is_pretty(const cli::Settings& settings);
@@ -44,7 +53,6 @@ std::vector<std::unique_ptr<Output>> open_outputs(const cli::Settings& settings,
 
 // Plugins' names, intervals and schemas, as the first worker has them: they are the same on every worker.
 std::vector<CollectedPlugin> collected_plugins(const Analysis& analysis);
-CollectedWorker collected_worker(Analysis& analysis);
 
 // What the collector calls with a plugin's log lines and errors.
 std::function<void(int level, std::string_view plugin, std::string_view text)> plugin_log(const cli::Log& log);

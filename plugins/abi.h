@@ -67,7 +67,7 @@ struct engine_message {
   uint32_t length;
   uint8_t kind;    /* enum engine_message_kind */
   uint8_t plugin;  /* index on the command line; 0xff: the engine itself */
-  uint16_t schema; /* record: index of the plugin's schema; part: of its structure */
+  uint16_t schema; /* record, part: its number in the plugin's registry */
   double time;     /* ns since engine.epoch_ns */
   double place;    /* as in engine_packet; orders output of files */
 };
@@ -76,10 +76,16 @@ enum engine_message_kind {
   ENGINE_MESSAGE_RECORD = 1,   /* fields as the schema says, packed (see plugins/record.h) */
   ENGINE_MESSAGE_JSON = 2,     /* engine.emit: u16 name length, name, then the members as JSON text without braces */
   ENGINE_MESSAGE_LOG = 3,      /* u8 level, then text */
-  ENGINE_MESSAGE_PART = 4,     /* u64 pointer: a structure's content of one interval, ownership goes along */
+  ENGINE_MESSAGE_PART = 4,     /* engine_part: a structure's content of one interval, ownership goes along */
   ENGINE_MESSAGE_INTERVAL = 5, /* an interval ended: u64 index; every part of it has been sent */
   ENGINE_MESSAGE_PROGRESS = 6, /* files: everything up to `place` has been processed */
   ENGINE_MESSAGE_ERROR = 7     /* a plugin's error: text with file:line */
+};
+
+/* Addresses of a plugins::Part and of the plugins::Structure that it goes back to. */
+struct engine_part {
+  uint64_t part;
+  uint64_t owner;
 };
 
 /* Where the library's Lua code appends messages: a window of the worker's queue, set anew by C++ before each crossing.
@@ -105,4 +111,5 @@ struct engine_cell {
 static_assert(sizeof(engine_addr) == 16);
 static_assert(sizeof(engine_packet) == 128, "two cache lines");
 static_assert(sizeof(engine_message) == 24);
+static_assert(sizeof(engine_part) == 16);
 #endif

@@ -3,13 +3,12 @@
 // Lua C functions with the state as upvalue; called on the thread that the state belongs to. A problem is returned, not
 // raised: the library knows at which level of the plugin it belongs.
 #include <cstring>
-#include <limits>
+#include <new>
 
 #include "engine/base/error.h"
-#include "plugins/counter.h"
 #include "plugins/impl.h"
 #include "plugins/json_text.h"
-#include "plugins/topk.h"
+#include "plugins/kinds.h"
 
 namespace plugins {
 namespace {
@@ -22,66 +21,6 @@ std::string_view text_at(lua_State* L, int place) {
   return text != nullptr ? std::string_view(text, length) : std::string_view();
 }
 
-std::unique_ptr<Part> make_part(bool counter, const KeySpec& key, std::uint32_t size) {
-  if (counter) return std::make_unique<Counter>(key, size);
-  return std::make_unique<TopK>(key, size);
-}
-
-// The new structure, or nullptr with what is wrong.
-Structure* declare(State::Impl& state, bool counter, std::string_view name, std::uint32_t size,
-                   const std::vector<std::string>& fields, std::string& problem) {
-  Instance& instance = state.instance;
-  for (const Structure* known : instance.structures) {
-    if (known->name() == name) {
-      problem = "the name " + std::string(name) + " is taken";
-      return nullptr;
-    }
-  }
-  if (instance.structures.size() == std::numeric_limits<std::uint16_t>::max()) {
-    problem = "too many structures";
-    return nullptr;
-  }
-  try {
-    const KeySpec key = fields.empty() ? KeySpec::values() : KeySpec::of(fields);
-    // A dry instance is never swapped: no spare.
-    auto spare = state.dry ? nullptr : make_part(counter, key, size);
-    instance.owned.push_back(
-        std::make_unique<Structure>(std::string(name), make_part(counter, key, size), std::move(spare)));
-    instance.structures.push_back(instance.owned.back().get());
-    return instance.structures.back();
-  } catch (const engine::SetupError& error) {
-    problem = error.what();
-  } catch (const std::bad_alloc&) {
-    problem = "not enough memory";
-  }
-  return nullptr;
-}
-
-// declare_structure(kind, name, size, fields or nil) -> handle | nil, problem
-int declare_structure(lua_State* L) {
-  std::vector<std::string> fields;
-  if (lua_istable(L, 4)) {
-    for (std::size_t i = 1; i <= lua_objlen(L, 4); ++i) {
-      lua_rawgeti(L, 4, static_cast<int>(i));
-      fields.emplace_back(text_at(L, -1));
-      lua_pop(L, 1);
-    }
-  }
-  std::string problem;
-  State::Impl& state = self(L);
-  if (!state.loading) problem = "structures are declared while the plugin loads or in on_start";
-  Structure* structure = problem.empty() ? declare(state, text_at(L, 1) == "counter", text_at(L, 2),
-                                                   static_cast<std::uint32_t>(lua_tonumber(L, 3)), fields, problem)
-                                         : nullptr;
-  if (structure == nullptr) {
-    lua_pushnil(L);
-    lua_pushlstring(L, problem.data(), problem.size());
-    return 2;
-  }
-  lua_pushlightuserdata(L, structure);
-  return 1;
-}
-
 FieldType type_of(std::string_view name) {
   constexpr std::string_view names[] = {"u8", "u16", "u32", "u64", "i64", "f64", "bool", "ip", "mac", "time", "string"};
   for (std::size_t i = 0; i < std::size(names); ++i) {
@@ -90,33 +29,139 @@ FieldType type_of(std::string_view name) {
   return FieldType::string;
 }
 
-// declare_record(name, {{name=, type=, optional=}...}) -> schema | nil, problem
+// The string, number or truth under this key of the table on top of the stack.
+std::string_view member(lua_State* L, const char* key) {
+  lua_getfield(L, -1, key);
+  const std::string_view value = text_at(L, -1);
+  lua_pop(L, 1);  // the table keeps it alive
+  return value;
+}
+bool member_truth(lua_State* L, const char* key) {
+  lua_getfield(L, -1, key);
+  const bool value = lua_toboolean(L, -1) != 0;
+  lua_pop(L, 1);
+  return value;
+}
+double member_number(lua_State* L, const char* key) {
+  lua_getfield(L, -1, key);
+  const double value = lua_tonumber(L, -1);
+  lua_pop(L, 1);
+  return value;
+}
+
+// Calls take() for each entry of the list at this place of the stack, with the entry on top.
+template <typename Take>
+void each(lua_State* L, int place, const Take& take) {
+  if (!lua_istable(L, place)) return;
+  for (std::size_t i = 1; i <= lua_objlen(L, place); ++i) {
+    lua_rawgeti(L, place, static_cast<int>(i));
+    take();
+    lua_pop(L, 1);
+  }
+}
+
+// {{name=, type=, optional=, max_bytes=}...}
+std::vector<RecordField> fields_at(lua_State* L, int place) {
+  std::vector<RecordField> fields;
+  each(L, place, [&] {
+    fields.push_back({std::string(member(L, "name")), type_of(member(L, "type")), member_truth(L, "optional"),
+                      static_cast<std::uint32_t>(member_number(L, "max_bytes"))});
+  });
+  return fields;
+}
+
+// The options table at place 2; what the library gives under other names than these is an option of the kind.
+Declaration declaration_at(lua_State* L, const PluginSpec& plugin) {
+  constexpr int kOptions = 2;
+  Declaration declaration;
+  declaration.plugin = &plugin;
+  std::vector<std::string> key;
+  lua_pushnil(L);
+  while (lua_next(L, kOptions) != 0) {
+    const int value = lua_gettop(L);
+    const std::string name(text_at(L, -2));
+    if (name == "key") {
+      each(L, value, [&] { key.emplace_back(text_at(L, -1)); });
+    } else if (name == "fields") {
+      declaration.fields = fields_at(L, value);
+    } else if (name == "items") {
+      each(L, value, [&] { declaration.items.emplace_back(member(L, "text"), member(L, "value")); });
+    } else if (name == "name") {
+      declaration.name = text_at(L, value);
+    } else if (lua_type(L, value) == LUA_TNUMBER) {
+      declaration.options.emplace_back(name, lua_tonumber(L, value));
+    } else if (lua_isboolean(L, value)) {
+      declaration.options.emplace_back(name, lua_toboolean(L, value) != 0);
+    } else if (lua_type(L, value) == LUA_TSTRING) {
+      declaration.options.emplace_back(name, std::string(text_at(L, value)));
+    }
+    lua_settop(L, value - 1);
+  }
+  if (!key.empty()) declaration.key = KeySpec::of(key);
+  return declaration;
+}
+
+// The handle of the new structure; throws what is wrong.
+Handle* declare(State::Impl& state, std::string_view kind, const Declaration& declaration) {
+  Instance& instance = state.instance;
+  for (const Structure* known : instance.structures) {
+    if (!declaration.name.empty() && known->name() == declaration.name)
+      throw engine::SetupError(engine::ExitCode::bad_usage, "'" + declaration.name + "'", "the name is taken");
+  }
+  Made made = make_structure(kind, declaration);
+  std::uint16_t number = 0;
+  if (state.dry) {
+    made.spare.reset();  // never swapped
+  } else if (!declaration.name.empty()) {
+    const auto given = state.registry().structure(declaration.name, made.active->shape());
+    if (!given) throw engine::SetupError(engine::ExitCode::bad_usage, declaration.name, "too many structures");
+    number = *given;
+  }
+  instance.owned.push_back(std::make_unique<Structure>(declaration.name, std::move(made.active), std::move(made.spare),
+                                                       std::move(made.table), number));
+  instance.structures.push_back(instance.owned.back().get());
+  instance.handles.push_back(std::make_unique<Handle>());
+  Handle* handle = instance.handles.back().get();
+  handle->pending = &state.shared.pending;
+  instance.structures.back()->bind(handle);
+  return handle;
+}
+
+// What is wrong, on the stack behind nil; nothing with a destructor may live when Lua allocates.
+int refuse(lua_State* L, const std::string& problem) {
+  lua_pushnil(L);
+  lua_pushlstring(L, problem.data(), problem.size());
+  return 2;
+}
+
+// declare_structure(kind, options) -> handle | nil, problem
+int declare_structure(lua_State* L) {
+  State::Impl& state = self(L);
+  if (!state.loading) return refuse(L, "structures are declared while the plugin loads or in on_start");
+  try {
+    Handle* handle = declare(state, text_at(L, 1), declaration_at(L, state.spec));
+    lua_pushlightuserdata(L, handle);
+    return 1;
+  } catch (const engine::SetupError& error) {
+    state.quoted = error.what();
+  } catch (const std::bad_alloc&) {
+    state.quoted = "not enough memory";
+  }
+  return refuse(L, state.quoted);
+}
+
+// declare_record(name, {{name=, type=, optional=}...}) -> number | nil, problem
 int declare_record(lua_State* L) {
   State::Impl& state = self(L);
   auto& schemas = state.instance.schemas;
-  const std::string_view name = text_at(L, 1);
-  const char* problem = nullptr;
-  if (!state.loading) problem = "records are declared while the plugin loads or in on_start";
+  if (!state.loading) return refuse(L, "records are declared while the plugin loads or in on_start");
   for (const RecordSchema& known : schemas) {
-    if (known.name == name) problem = "its name is taken";
+    if (known.name == text_at(L, 1)) return refuse(L, "its name is taken");
   }
-  if (schemas.size() == std::numeric_limits<std::uint16_t>::max()) problem = "too many records";
-  if (problem != nullptr) {
-    lua_pushnil(L);
-    lua_pushstring(L, problem);
-    return 2;
-  }
-  RecordSchema schema{std::string(name), {}};
-  for (std::size_t i = 1; i <= lua_objlen(L, 2); ++i) {
-    lua_rawgeti(L, 2, static_cast<int>(i));
-    lua_getfield(L, -1, "name");
-    lua_getfield(L, -2, "type");
-    lua_getfield(L, -3, "optional");
-    schema.fields.push_back({std::string(text_at(L, -3)), type_of(text_at(L, -2)), lua_toboolean(L, -1) != 0});
-    lua_pop(L, 4);
-  }
-  schemas.push_back(std::move(schema));
-  lua_pushinteger(L, static_cast<lua_Integer>(schemas.size() - 1));
+  schemas.push_back({std::string(text_at(L, 1)), fields_at(L, 2)});
+  const auto number = state.dry ? std::uint16_t{0} : state.registry().record(schemas.back());
+  if (!number) return refuse(L, "too many records");
+  lua_pushinteger(L, *number);
   return 1;
 }
 

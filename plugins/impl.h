@@ -16,6 +16,7 @@ namespace plugins {
 
 // What one run of the plugin's chunk declared. Dry instances of the warm-up have their own, thrown away with them.
 struct Instance {
+  std::vector<std::unique_ptr<Handle>> handles;  // what Lua's pointers lead to: after it the structures
   std::vector<std::unique_ptr<Structure>> owned;
   std::vector<Structure*> structures;
   std::vector<RecordSchema> schemas;
@@ -51,6 +52,7 @@ struct State::Impl {
   void dry_batch(std::uint32_t count, std::size_t& at) noexcept;
   void check(int status);
   void run_text(const char* code);
+  Registry& registry() noexcept { return bound.registry != nullptr ? *bound.registry : own_registry; }
   [[noreturn]] void fail(std::string_view reason) const;
   [[noreturn]] void fail_for_memory() const;
   const char* file_name() const noexcept { return spec.code.empty() ? spec.path.c_str() : "eval"; }
@@ -73,6 +75,8 @@ struct State::Impl {
 
   void offer(int loop, std::uint32_t first, std::uint32_t last, bool indexed) noexcept;
   void offer_batch() noexcept;
+  void drain() noexcept;
+  void prefetch(const std::uint16_t* index, std::uint32_t count) noexcept;
   void call_hook(const char* name, const double* argument) noexcept;
   void begin_crossing(std::uint32_t count) noexcept;
   void report_error() noexcept;
@@ -86,6 +90,7 @@ struct State::Impl {
   lua_State* L = nullptr;
   engine_binding shared{};
   engine_outbox* outbox = nullptr;  // the worker's, or the warm-up's
+  Registry own_registry;            // of a state that stands alone
   Instance instance;
   bool dry = false;      // logs and errors are not reported
   bool loading = false;  // logs wait: there is no outbox yet

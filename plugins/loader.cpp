@@ -8,7 +8,7 @@
 #include "plugins/files.h"
 #include "plugins/impl.h"
 #include "plugins/key.h"
-#include "plugins/natives.h"
+#include "plugins/native_groups.h"
 
 namespace plugins {
 namespace {
@@ -159,7 +159,16 @@ void State::Impl::load_library() {
     lua_pushlightuserdata(L, const_cast<void*>(address));
     lua_setfield(L, kCore, name);
   };
-  set_address("natives_address", &natives());
+  lua_newtable(L);
+  for (const NativeGroup& group : native_groups()) {
+    lua_newtable(L);
+    lua_pushstring(L, group.type);
+    lua_setfield(L, -2, "type");
+    lua_pushlightuserdata(L, const_cast<void*>(group.table));
+    lua_setfield(L, -2, "address");
+    lua_setfield(L, -2, group.name);
+  }
+  lua_setfield(L, kCore, "native_groups");
   set_address("binding_address", &shared);
   set_address("outbox_address", bound.outbox);
   lua_pushboolean(L, spec.trusted);

@@ -45,6 +45,7 @@ struct engine_binding {
   uint32_t plugin;
   uint64_t epoch_ns;
   struct engine_cell cell;
+  uint32_t pending;    /* callbacks that wait in tables */
   uint16_t index[256]; /* packets of the batch that the plugin sees, ascending; see State::run(index) */
 };
 

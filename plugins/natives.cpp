@@ -1,4 +1,4 @@
-// The native functions of plugins/native.h. Handles are pointers to plugins::Structure under an incomplete type.
+// The native functions of plugins/native.h. Handles are pointers to plugins::Handle under an incomplete type.
 #include <arpa/inet.h>
 #include <pthread.h>
 
@@ -15,29 +15,29 @@
 namespace plugins {
 namespace {
 
-template <typename Kind, typename Handle>
-Kind& part_of(Handle* handle) noexcept {
-  return static_cast<Kind&>(reinterpret_cast<Structure*>(handle)->active());
+template <typename Kind, typename Pointed>
+Kind& part_of(Pointed* handle) noexcept {
+  return static_cast<Kind&>(*reinterpret_cast<Handle*>(handle)->part);
 }
 
-template <typename Kind, typename Handle>
-void add_packet(Handle* handle, const engine_packet* packet) noexcept {
+template <typename Kind, typename Pointed>
+void add_packet(Pointed* handle, const engine_packet* packet) noexcept {
   part_of<Kind>(handle).add(*packet);
 }
-template <typename Kind, typename Handle>
-void add_text(Handle* handle, const char* text, std::uint32_t length, double n) noexcept {
+template <typename Kind, typename Pointed>
+void add_text(Pointed* handle, const char* text, std::uint32_t length, double n) noexcept {
   part_of<Kind>(handle).add_value(ValueKey(std::string_view(text, length)), static_cast<std::uint64_t>(n));
 }
-template <typename Kind, typename Handle>
-void add_bytes(Handle* handle, const std::uint8_t* bytes, std::uint32_t length, double n) noexcept {
+template <typename Kind, typename Pointed>
+void add_bytes(Pointed* handle, const std::uint8_t* bytes, std::uint32_t length, double n) noexcept {
   add_text<Kind>(handle, reinterpret_cast<const char*>(bytes), length, n);
 }
-template <typename Kind, typename Handle>
-void add_number(Handle* handle, double key, double n) noexcept {
+template <typename Kind, typename Pointed>
+void add_number(Pointed* handle, double key, double n) noexcept {
   part_of<Kind>(handle).add_value(ValueKey(key), static_cast<std::uint64_t>(n));
 }
-template <typename Kind, typename Handle>
-void add_addr(Handle* handle, const engine_addr* address, double n) noexcept {
+template <typename Kind, typename Pointed>
+void add_addr(Pointed* handle, const engine_addr* address, double n) noexcept {
   part_of<Kind>(handle).add_value(ValueKey(*address), static_cast<std::uint64_t>(n));
 }
 

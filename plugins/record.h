@@ -16,6 +16,7 @@ struct RecordField {
   std::string name;
   FieldType type;
   bool optional = false;
+  std::uint32_t max_bytes = 0;  // strings in native tables: the most that is kept
 
   bool operator==(const RecordField&) const = default;
 };

@@ -143,6 +143,26 @@ void State::Impl::call_hook(const char* name, const double* argument) noexcept {
   if (status != 0 && !dead) report_error();
 }
 
+// Callbacks that the crossing left in tables. One that fails is reported; those behind it wait for the next crossing.
+void State::Impl::drain() noexcept {
+  if (shared.pending == 0 || dead) return;
+  begin_crossing(0);
+  int status = 0;
+  guarded([&] {
+    lua_getfield(L, kCore, "drain");
+    lua_pushvalue(L, kInstance);
+    status = lua_pcall(L, 1, 0, 0);
+  });
+  if (status == 0 || dead) return;
+  report_error();
+  shared.pending = 1;
+}
+
+void State::Impl::prefetch(const std::uint16_t* index, std::uint32_t count) noexcept {
+  for (Structure* structure : instance.structures)
+    if (Table* table = structure->table()) table->before_batch(bound.packets, index, count);
+}
+
 // Takes the error off the stack.
 void State::Impl::report_error() noexcept {
   ++stats.errors;
@@ -207,13 +227,18 @@ void State::run(std::uint32_t count) noexcept {
   s.stats.packets += count;
   if (count == 0 || !s.has_packet_hook) return;
   if (s.is_missing(count)) return;
+  s.prefetch(nullptr, count);
   s.begin_crossing(count);
-  if (!s.by_batch) return s.offer(kRun, 0, count - 1, false);
+  if (!s.by_batch) {
+    s.offer(kRun, 0, count - 1, false);
+    return s.drain();
+  }
   if (!s.index_is_identity) {
     for (std::uint32_t i = 0; i < s.bound.capacity; ++i) s.shared.index[i] = static_cast<std::uint16_t>(i);
     s.index_is_identity = true;
   }
   s.offer_batch();
+  s.drain();
 }
 
 void State::run(std::span<const std::uint16_t> index) noexcept {
@@ -225,15 +250,25 @@ void State::run(std::span<const std::uint16_t> index) noexcept {
   // Copied, 512 bytes at most: its address is a constant of the compiled loop.
   std::memcpy(s.shared.index, index.data(), index.size_bytes());
   s.index_is_identity = false;
-  s.begin_crossing(static_cast<std::uint32_t>(index.size()));
-  if (s.by_batch) return s.offer_batch();
-  s.offer(kRunIndex, 0, static_cast<std::uint32_t>(index.size()) - 1, true);
+  const auto count = static_cast<std::uint32_t>(index.size());
+  s.prefetch(index.data(), count);
+  s.begin_crossing(count);
+  if (s.by_batch) {
+    s.offer_batch();
+  } else {
+    s.offer(kRunIndex, 0, count - 1, true);
+  }
+  s.drain();
 }
 
 void State::tick(double now_ns) noexcept {
   if (!impl_->pending_logs.empty()) impl_->flush_pending();
   if (impl_->is_missing(0)) return;
+  for (Structure* structure : impl_->instance.structures)
+    if (Table* table = structure->table()) table->advance(now_ns);
+  impl_->drain();
   impl_->call_hook("on_tick", &now_ns);
+  impl_->drain();
 }
 
 void State::stop() noexcept {

@@ -16,6 +16,7 @@
 
 #include "plugins/abi.h"
 #include "plugins/record.h"
+#include "plugins/registry.h"
 #include "plugins/structure.h"
 
 namespace plugins {
@@ -52,6 +53,7 @@ struct Binding {
   std::uint32_t capacity = 256;
   const std::uint8_t* frames = nullptr;
   engine_outbox* outbox = nullptr;
+  Registry* registry = nullptr;  // the plugin's, shared by all workers; nullptr: a state's own
   std::uint64_t epoch_ns = 0;
   std::uint32_t worker = 0;
   std::uint8_t plugin_index = 0;
@@ -94,7 +96,7 @@ class State {
   const std::string& filter() const noexcept;  // in tcpdump's language; empty: every packet. The caller applies it.
   std::uint64_t interval_ns() const noexcept;  // default 1 s
   const std::vector<RecordSchema>& schemas() const noexcept;
-  std::vector<Structure*>& structures() noexcept;  // engine_message.schema of a part is the index here
+  std::vector<Structure*>& structures() noexcept;
   Statistics statistics() const noexcept;
   std::string_view condition() const noexcept;  // "running" or "out of memory"
 

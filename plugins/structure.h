@@ -1,8 +1,13 @@
-// What the collector knows of a native structure: how to merge the parts of several workers, and how to publish them.
+// A native structure: what a worker fills, and what the collector knows of it: how to merge the parts of several
+// workers, and how to publish them.
 //
 // A structure lives in a worker as a pair of parts: one is filled, the other is spare. At the end of an interval the
 // filled part's ownership goes to the collector through the worker's queue; it comes back cleared through `returned`.
 // If the spare is not back yet, the worker keeps filling: the content is published with the next interval, never lost.
+// What lives longer than an interval (map, set, nets, rate, flows) lies in a table beside the parts.
+//
+// Structures outlive the Lua state that declared them: a state's handle leads to the parts, and is set anew when
+// another state takes its place.
 #pragma once
 
 #include <atomic>
@@ -41,36 +46,88 @@ class Part {
   virtual bool empty() const noexcept = 0;
   virtual std::unique_ptr<Part> make_empty() const = 0;  // same kind and shape, for the merged result
   virtual std::string shape() const = 0;                 // kind, key and limits: parts merge where these are equal
+
+  // Published as so many lines of their own; 0: nothing is to be said.
+  virtual std::size_t lines() const { return 1; }
+  virtual void publish_line(std::size_t, Visitor& visitor) const { publish(visitor); }
+
+  // Where the result needs a memory over intervals, the collector keeps one part of make_empty() for the whole run:
+  // after carry(), which takes an interval's merged part in, its lines are published. finish(): no more will come;
+  // after it the lines are those that were still held back, if any.
+  virtual bool cumulative() const noexcept { return false; }
+  virtual void carry(const Part&) {}
+  virtual void finish() {}
 };
 
-// A structure as the worker holds it. `swap` and `active` belong to the worker's thread, `give_back` to the
-// collector's.
+// What of a structure lives longer than an interval. Worker's thread alone.
+class Table {
+ public:
+  virtual ~Table() = default;
+  // The part that is filled from now on: at the beginning, and after every swap.
+  virtual void attach(Part& part) noexcept = 0;
+  // Before an interval ends, at this time since the epoch: expiry.
+  virtual void advance(double) noexcept {}
+  // The batch that comes, for prefetching; without an index, all of it.
+  virtual void before_batch(const engine_packet*, const std::uint16_t*, std::uint32_t) noexcept {}
+};
+
+// What a plugin's handle points to. `pending` counts callbacks that wait in tables; the driver calls them after the
+// batch, never native code.
+struct Handle {
+  Part* part = nullptr;
+  Table* table = nullptr;
+  std::uint32_t* pending = nullptr;
+};
+
+// A structure as the worker holds it. `give_back` belongs to the collector's thread, all else to the worker's.
 class Structure {
  public:
-  Structure(std::string name, std::unique_ptr<Part> active, std::unique_ptr<Part> spare)
-      : name_(std::move(name)), active_(std::move(active)), returned_(spare.release()) {}
+  Structure(std::string name, std::unique_ptr<Part> active, std::unique_ptr<Part> spare,
+            std::unique_ptr<Table> table = nullptr, std::uint16_t number = 0)
+      : name_(std::move(name)),
+        number_(number),
+        active_(std::move(active)),
+        table_(std::move(table)),
+        returned_(spare.release()) {
+    if (table_) table_->attach(*active_);
+  }
   ~Structure() { delete returned_.load(std::memory_order_acquire); }
   Structure(const Structure&) = delete;
   Structure& operator=(const Structure&) = delete;
 
-  const std::string& name() const noexcept { return name_; }
+  const std::string& name() const noexcept { return name_; }  // empty: nothing of it is published
+  std::uint16_t number() const noexcept { return number_; }   // in its plugin's registry
   Part& active() noexcept { return *active_; }
+  Table* table() noexcept { return table_.get(); }
+
+  // The handle that leads here from now on; nullptr: no state fills it any more.
+  void bind(Handle* handle) noexcept {
+    handle_ = handle;
+    if (handle_ != nullptr) {
+      handle_->part = active_.get();
+      handle_->table = table_.get();
+    }
+  }
+  Handle* handle() const noexcept { return handle_; }
 
   // The filled part, whose ownership goes to the caller, or nullptr while the spare is still with the collector.
   Part* swap() noexcept {
     Part* spare = returned_.exchange(nullptr, std::memory_order_acquire);  // pairs with give_back's release
     if (spare == nullptr) return nullptr;
     Part* filled = active_.release();
-    active_.reset(spare);
+    activate(spare);
     return filled;
   }
 
   // Undoes a swap() whose message found no room: same thread, nothing of the part was lost.
   void unswap(Part* filled) noexcept {
     Part* spare = active_.release();
-    active_.reset(filled);
+    activate(filled);
     returned_.store(spare, std::memory_order_release);
   }
+
+  // Nothing of it is on its way to the collector.
+  bool is_whole() const noexcept { return returned_.load(std::memory_order_acquire) != nullptr; }
 
   void give_back(Part* part) noexcept {
     part->clear();
@@ -78,8 +135,17 @@ class Structure {
   }
 
  private:
+  void activate(Part* part) noexcept {
+    active_.reset(part);
+    if (handle_ != nullptr) handle_->part = part;
+    if (table_) table_->attach(*part);
+  }
+
   std::string name_;
+  std::uint16_t number_;
   std::unique_ptr<Part> active_;
+  std::unique_ptr<Table> table_;
+  Handle* handle_ = nullptr;
   std::atomic<Part*> returned_;
 };
 

@@ -38,6 +38,7 @@ Collector::Collector(CollectorConfig config, std::vector<std::unique_ptr<Output>
     : config_(std::move(config)),
       outputs_(std::move(outputs)),
       intervals_(config_.plugins.size() + 1, !config_.in_order),
+      last_spans_(config_.plugins.size() + 1),
       wake_(make_event()),
       done_(make_event()) {}
 
@@ -47,14 +48,11 @@ Collector::~Collector() {
   join();
 }
 
-std::size_t Collector::add_worker(CollectedWorker worker) {
-  std::vector<std::vector<plugins::Structure*>> structures = worker.structures;
-  structures.resize(config_.plugins.size() + 1);
-  if (worker.summary != nullptr) structures.back() = {worker.summary};
-  intervals_.add_worker(std::move(structures));
+std::size_t Collector::add_worker(SpscRing& ring) {
+  intervals_.add_worker();
   order_.add_worker();
   workers_.push_back(std::make_unique<Worker>());
-  workers_.back()->end = std::move(worker);
+  workers_.back()->ring = &ring;
   return workers_.size() - 1;
 }
 
@@ -159,6 +157,7 @@ std::size_t Collector::round() {
 }
 
 void Collector::close() {
+  finish_totals();
   publish_events();
   for (const auto& output : outputs_) output->finish(config_.in_order ? -1 : kFinish_ms);
   look_at_outputs();
@@ -176,7 +175,7 @@ std::size_t Collector::take(std::size_t number) {
       held_back_ = true;
       return taken;
     }
-    std::span<const std::byte> bytes = worker.end.ring->readable();
+    std::span<const std::byte> bytes = worker.ring->readable();
     const std::size_t size = bytes.size();
     if (size == 0) break;
     while (bytes.size() >= sizeof(engine_message)) {
@@ -188,9 +187,9 @@ std::size_t Collector::take(std::size_t number) {
       ++taken;
     }
     if (!bytes.empty()) count(number, false);
-    worker.end.ring->consume(size);
+    worker.ring->consume(size);
   }
-  if (ended && worker.end.ring->readable().empty()) {
+  if (ended && worker.ring->readable().empty()) {
     worker.drained = true;
     intervals_.worker_ended(number);
     order_.worker_ended(number);

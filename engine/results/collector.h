@@ -11,6 +11,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -25,7 +26,7 @@
 #include "engine/results/output.h"
 #include "engine/spsc.h"
 #include "plugins/abi.h"
-#include "plugins/record.h"
+#include "plugins/registry.h"
 #include "plugins/structure.h"
 
 namespace engine {
@@ -34,14 +35,7 @@ namespace engine {
 struct CollectedPlugin {
   std::string name;
   std::uint64_t interval_ns = 1'000'000'000;
-  std::vector<plugins::RecordSchema> schemas;
-};
-
-// A worker's end of the results, valid until join() has returned.
-struct CollectedWorker {
-  SpscRing* ring = nullptr;
-  std::vector<std::vector<plugins::Structure*>> structures;  // by plugin, in the order of their PART's `schema`
-  plugins::Structure* summary = nullptr;                     // the engine's own, plugin 0xff
+  const plugins::Registry* registry = nullptr;  // outlives the collector
 };
 
 struct CollectorConfig {
@@ -66,7 +60,7 @@ class Collector {
   Collector& operator=(const Collector&) = delete;
 
   // --- set-up, main thread ------------------------------------------------------------------------------------------
-  std::size_t add_worker(CollectedWorker worker);  // its number
+  std::size_t add_worker(SpscRing& ring);  // its number; the ring is valid until join() has returned
   void start();
 
   // --- while it runs, any thread ------------------------------------------------------------------------------------
@@ -97,7 +91,7 @@ class Collector {
 
  private:
   struct Worker {
-    CollectedWorker end;
+    SpscRing* ring = nullptr;
     std::atomic<bool> ended{false};
     bool drained = false;
     std::atomic<std::uint64_t> results{0};
@@ -119,6 +113,8 @@ class Collector {
   void log_message(const engine_message& head, std::span<const std::byte> payload);
   void publish_intervals();
   void publish(const Interval& interval);
+  void publish_part(Span span, std::size_t plugin, std::uint16_t number, const plugins::Part& part);
+  void finish_totals();
   Span span_of(const Interval& interval) const noexcept;
   std::vector<LedgerRow> drops_of_interval();
   void publish_events();
@@ -131,6 +127,9 @@ class Collector {
   std::vector<std::unique_ptr<Output>> outputs_;
   std::vector<std::unique_ptr<Worker>> workers_;
   Intervals intervals_;
+  // What cumulative structures have come to, by plugin and number; and the last interval of each plugin.
+  std::map<std::pair<std::size_t, std::uint16_t>, std::unique_ptr<plugins::Part>> totals_;
+  std::vector<Span> last_spans_;
   Order order_;
   bool held_back_ = false;      // a worker was not taken from in this round: it is far ahead
   double watermark_ = 0;        // at the last round

@@ -11,7 +11,6 @@ namespace engine {
 namespace {
 
 constexpr std::uint8_t kEngineItself = 0xff;
-constexpr std::size_t kNobody = SIZE_MAX;
 
 // Messages are padded to whole words with zeros, which no text contains.
 std::string_view text_of(std::span<const std::byte> bytes) noexcept {
@@ -41,8 +40,13 @@ void Collector::accept(std::size_t worker, const engine_message& head, std::span
     case ENGINE_MESSAGE_ERROR:
       return log_message(head, payload);
     case ENGINE_MESSAGE_PART: {
-      std::unique_ptr<plugins::Part> part(reinterpret_cast<plugins::Part*>(number_of(payload)));
-      if (!intervals_.part(worker, plugin_slot(head.plugin), head.schema, std::move(part))) count(worker, false);
+      engine_part message{};
+      if (payload.size() >= sizeof message) std::memcpy(&message, payload.data(), sizeof message);
+      auto* part = reinterpret_cast<plugins::Part*>(message.part);
+      auto* owner = reinterpret_cast<plugins::Structure*>(message.owner);
+      if (part == nullptr || owner == nullptr) return count(worker, false);
+      if (!intervals_.part(worker, plugin_slot(head.plugin), head.schema, std::unique_ptr<plugins::Part>(part), *owner))
+        count(worker, false);
       return;
     }
     case ENGINE_MESSAGE_INTERVAL:
@@ -60,9 +64,10 @@ void Collector::deliver(std::size_t worker, const engine_message& head, std::spa
   const std::uint64_t utc_ns = since_epoch_to_utc(config_.epoch_ns, head.time);
   bool delivered = true;
   if (head.kind == ENGINE_MESSAGE_RECORD) {
-    if (head.schema >= plugin.schemas.size()) return count(worker, false);
+    const plugins::RecordSchema* schema = plugin.registry->schema(head.schema);
+    if (schema == nullptr) return count(worker, false);
     for (const auto& output : outputs_)
-      delivered &= output->record(utc_ns, config_.epoch_ns, plugin.name, plugin.schemas[head.schema], payload);
+      delivered &= output->record(utc_ns, config_.epoch_ns, plugin.name, *schema, payload);
   } else {
     std::uint16_t length = 0;
     if (payload.size() >= sizeof length) std::memcpy(&length, payload.data(), sizeof length);
@@ -108,21 +113,41 @@ Span Collector::span_of(const Interval& interval) const noexcept {
 
 void Collector::publish(const Interval& interval) {
   const Span span = span_of(interval);
-  const bool own = interval.plugin == config_.plugins.size();
+  last_spans_[interval.plugin] = span;
   for (std::size_t i = 0; i < interval.parts.size(); ++i) {
     if (!interval.parts[i]) continue;
-    bool delivered = true;
-    if (own) {
+    const plugins::Part& part = *interval.parts[i];
+    const auto number = static_cast<std::uint16_t>(i);
+    if (interval.plugin == config_.plugins.size()) {
       const std::vector<LedgerRow> drops = drops_of_interval();
-      const SummaryPart& part = static_cast<const SummaryPart&>(*interval.parts[i]);
-      for (const auto& output : outputs_) delivered &= output->summary(span, config_.interfaces, drops, part);
+      for (const auto& output : outputs_)
+        output->summary(span, config_.interfaces, drops, static_cast<const SummaryPart&>(part));
+    } else if (!part.cumulative()) {
+      publish_part(span, interval.plugin, number, part);
     } else {
-      const std::string& plugin = config_.plugins[interval.plugin].name;
-      const std::string& type = workers_[0]->end.structures[interval.plugin][i]->name();
-      for (const auto& output : outputs_) delivered &= output->part(span, plugin, type, *interval.parts[i]);
+      std::unique_ptr<plugins::Part>& total = totals_[{interval.plugin, number}];
+      if (!total) total = part.make_empty();
+      total->carry(part);
+      publish_part(span, interval.plugin, number, *total);
     }
-    count(kNobody, delivered);
   }
+}
+
+// Merged results are no worker's: the outputs count their lines.
+void Collector::publish_part(Span span, std::size_t plugin, std::uint16_t number, const plugins::Part& part) {
+  const std::string* type = config_.plugins[plugin].registry->structure_name(number);
+  if (type == nullptr) return;
+  for (std::size_t line = 0; line < part.lines(); ++line)
+    for (const auto& output : outputs_) output->part(span, config_.plugins[plugin].name, *type, part, line);
+}
+
+// What waited for more that does not come any more.
+void Collector::finish_totals() {
+  for (auto& [key, total] : totals_) {
+    total->finish();
+    publish_part(last_spans_[key.first], key.first, key.second, *total);
+  }
+  totals_.clear();
 }
 
 // The ledger counts since the start; a line tells of its interval.
@@ -155,7 +180,6 @@ void Collector::emit_ordered() {
 }
 
 void Collector::count(std::size_t worker, bool delivered) noexcept {
-  if (worker == kNobody) return;  // a merged result; the outputs count lines
   add(delivered ? workers_[worker]->results : workers_[worker]->dropped, 1);
 }
 

@@ -9,18 +9,15 @@ Intervals::Intervals(std::size_t plugins, bool bounded) : bounded_(bounded), plu
 
 Intervals::~Intervals() = default;
 
-void Intervals::add_worker(std::vector<std::vector<plugins::Structure*>> structures) {
-  Worker& worker = workers_.emplace_back();
-  worker.structures = std::move(structures);
-  worker.structures.resize(plugins_.size());
-  worker.last.resize(plugins_.size());
-}
+void Intervals::add_worker() { workers_.emplace_back().last.resize(plugins_.size()); }
 
-bool Intervals::part(std::size_t worker, std::size_t plugin, std::size_t structure,
-                     std::unique_ptr<plugins::Part> part) {
-  Worker& from = workers_[worker];
-  if (plugin >= plugins_.size() || structure >= from.structures[plugin].size()) return false;
-  from.held.push_back({plugin, structure, std::move(part)});
+bool Intervals::part(std::size_t worker, std::size_t plugin, std::size_t number, std::unique_ptr<plugins::Part> part,
+                     plugins::Structure& owner) {
+  if (plugin >= plugins_.size()) {
+    owner.give_back(part.release());
+    return false;
+  }
+  workers_[worker].held.push_back({plugin, number, std::move(part), &owner});
   return true;
 }
 
@@ -58,11 +55,11 @@ Interval& Intervals::open(std::size_t plugin, std::uint64_t index) {
 void Intervals::merge_held(Worker& worker, std::size_t plugin, Interval& interval) {
   for (Held& held : worker.held) {
     if (held.plugin != plugin) continue;
-    if (interval.parts.size() <= held.structure) interval.parts.resize(held.structure + 1);
-    std::unique_ptr<plugins::Part>& merged = interval.parts[held.structure];
+    if (interval.parts.size() <= held.number) interval.parts.resize(held.number + 1);
+    std::unique_ptr<plugins::Part>& merged = interval.parts[held.number];
     if (!merged) merged = held.part->make_empty();
     merged->merge(*held.part);
-    worker.structures[plugin][held.structure]->give_back(held.part.release());
+    held.owner->give_back(held.part.release());
   }
   std::erase_if(worker.held, [](const Held& held) { return held.part == nullptr; });
 }

@@ -20,7 +20,7 @@ struct Interval {
   std::uint64_t index = 0;
   double closed_ns = 0;                               // since the epoch: the latest time at which a worker closed it
   double place = 0;                                   // in the capture file, of the packet that closed it
-  std::vector<std::unique_ptr<plugins::Part>> parts;  // by structure; null: no worker sent one
+  std::vector<std::unique_ptr<plugins::Part>> parts;  // by structure's number; null: no worker sent one
 };
 
 class Intervals {
@@ -34,10 +34,11 @@ class Intervals {
   Intervals(const Intervals&) = delete;
   Intervals& operator=(const Intervals&) = delete;
 
-  void add_worker(std::vector<std::vector<plugins::Structure*>> structures);  // by plugin as in Interval::plugin
+  void add_worker();
 
-  // Takes the part. False if there is no such structure; the part is then destroyed.
-  bool part(std::size_t worker, std::size_t plugin, std::size_t structure, std::unique_ptr<plugins::Part> part);
+  // Takes the part until it is merged; then it goes back to `owner`. False: no such plugin; it goes back unmerged.
+  bool part(std::size_t worker, std::size_t plugin, std::size_t number, std::unique_ptr<plugins::Part> part,
+            plugins::Structure& owner);
   void ended(std::size_t worker, std::size_t plugin, std::uint64_t index, double time_ns, double place);
   void worker_ended(std::size_t worker);
 
@@ -47,11 +48,11 @@ class Intervals {
  private:
   struct Held {
     std::size_t plugin;
-    std::size_t structure;
+    std::size_t number;
     std::unique_ptr<plugins::Part> part;
+    plugins::Structure* owner;
   };
   struct Worker {
-    std::vector<std::vector<plugins::Structure*>> structures;
     std::vector<std::optional<std::uint64_t>> last;  // by plugin: the index it sent last
     std::vector<Held> held;                          // parts whose INTERVAL has not come yet
     bool ended = false;

@@ -128,11 +128,12 @@ bool JsonLines::json(std::uint64_t utc_ns, std::string_view plugin, std::string_
   return end(writer);
 }
 
-bool JsonLines::part(Span interval, std::string_view plugin, std::string_view type, const plugins::Part& part) {
+bool JsonLines::part(Span interval, std::string_view plugin, std::string_view type, const plugins::Part& part,
+                     std::size_t line) {
   JsonWriter writer = begin(interval.to_ns, type, plugin);
   writer.time("from", interval.from_ns, values_);
   writer.time("to", interval.to_ns, values_);
-  part.publish(writer);
+  part.publish_line(line, writer);
   return end(writer);
 }
 

@@ -40,7 +40,9 @@ class Output {
                       const plugins::RecordSchema& schema, std::span<const std::byte> values) = 0;
   // engine.emit: `members` is JSON text without braces.
   virtual bool json(std::uint64_t utc_ns, std::string_view plugin, std::string_view type, std::string_view members) = 0;
-  virtual bool part(Span interval, std::string_view plugin, std::string_view type, const plugins::Part& part) = 0;
+  // One of the part's lines().
+  virtual bool part(Span interval, std::string_view plugin, std::string_view type, const plugins::Part& part,
+                    std::size_t line) = 0;
   // The engine's own summary; `drops`: what was lost or passed by within the interval.
   virtual bool summary(Span interval, const std::vector<std::string>& interfaces, const std::vector<LedgerRow>& drops,
                        const SummaryPart& part) = 0;

@@ -81,10 +81,10 @@ void Pretty::remember(std::uint64_t utc_ns, std::string_view plugin, std::string
   changed_ = true;
 }
 
-bool Pretty::part(Span, std::string_view plugin, std::string_view type, const plugins::Part& part) {
+bool Pretty::part(Span, std::string_view plugin, std::string_view type, const plugins::Part& part, std::size_t line) {
   ++results_;
   TableVisitor visitor(printable(plugin) + " " + printable(type));
-  part.publish(visitor);
+  part.publish_line(line, visitor);
   parts_[{std::string(plugin), std::string(type)}] = visitor.take();
   changed_ = true;
   return true;

@@ -37,7 +37,8 @@ class Pretty final : public Output {
   bool record(std::uint64_t utc_ns, std::uint64_t epoch_ns, std::string_view plugin,
               const plugins::RecordSchema& schema, std::span<const std::byte> values) override;
   bool json(std::uint64_t utc_ns, std::string_view plugin, std::string_view type, std::string_view members) override;
-  bool part(Span interval, std::string_view plugin, std::string_view type, const plugins::Part& part) override;
+  bool part(Span interval, std::string_view plugin, std::string_view type, const plugins::Part& part,
+            std::size_t line) override;
   bool summary(Span interval, const std::vector<std::string>& interfaces, const std::vector<LedgerRow>& drops,
                const SummaryPart& part) override;
   bool event(std::uint64_t utc_ns, std::string_view event, std::string_view members) override;

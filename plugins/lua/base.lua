@@ -16,7 +16,9 @@ for name, size_bytes in pairs(sizes) do
   assert(ffi.sizeof("struct " .. name) == size_bytes, "the Lua library does not fit this engine: " .. name)
 end
 
-core.natives = ffi.cast("const struct engine_natives *", core.natives_address)
+core.groups = {}
+for name, group in pairs(core.native_groups) do core.groups[name] = ffi.cast("const " .. group.type .. " *", group.address) end
+core.natives = core.groups.base
 core.binding = ffi.cast("struct engine_binding *", core.binding_address)
 core.outbox = ffi.cast("struct engine_outbox *", core.outbox_address)
 core.cell = core.binding.cell
@@ -43,6 +45,23 @@ local function distance(a, b)
   return row[#b]
 end
 
+-- The one known name that begins like this one and has all its letters in order: 'sport' for 'src_port'.
+local function shortened(name, known)
+  local found
+  for i = 1, #known do
+    local candidate = known[i]
+    local at = sub(candidate, 1, 1) == sub(name, 1, 1) and 2 or -1
+    for j = 2, at == 2 and #candidate or 0 do
+      if sub(candidate, j, j) == sub(name, at, at) then at = at + 1 end
+    end
+    if #name >= 3 and at > #name then
+      if found then return nil end
+      found = candidate
+    end
+  end
+  return found
+end
+
 -- "; did you mean 'x'?" for the nearest of the known names, or an empty string.
 function core.suggest(name, known)
   if type(name) ~= "string" or #name > 40 then return "" end
@@ -52,7 +71,8 @@ function core.suggest(name, known)
     if d < best_distance or (d == best_distance and best and known[i] < best) then best, best_distance = known[i], d end
   end
   if best and best_distance < #name then return "; did you mean '" .. best .. "'?" end
-  return ""
+  local short = shortened(name, known)
+  return short and "; did you mean '" .. short .. "'?" or ""
 end
 
 -- A value for an error message.

@@ -262,7 +262,8 @@ function core.set_epoch(instance) rawset(instance.engine, "epoch_ns", core.bindi
 -- time: what the JIT compiler learnt of them in one instance holds in the next.
 function core.instantiate(chunk, worker)
   math.randomseed(worker + 1) -- the same packets give the same results in every run
-  local instance = { settings = {}, engine = engine_library(), args = copy_args(core.args), loaded = false }
+  local instance = { settings = {}, engine = engine_library(), args = copy_args(core.args), loaded = false, drains = {} }
+  core.current = instance
   instance.require = make_require(instance)
   setfenv(chunk, environment(instance, function(_, key, value) set_global(instance, key, value) end))
   chunk()

@@ -81,41 +81,73 @@ local handles = {
   },
 }
 
-local function make(what, size_option, default, limit)
-  local known = { "name", "key", size_option }
-  return function(options)
-    if type(options) ~= "table" then error(what .. ": a table of options expected", 2) end
-    for key in pairs(options) do
-      if key ~= "name" and key ~= "key" and key ~= size_option then
-        error(what .. ": unknown option " .. show(key) .. core.suggest(key, known), 2)
-      end
-    end
-    -- Read once and raw: a metatable could give another value each time.
-    local name, size, fields = rawget(options, "name"), rawget(options, size_option), rawget(options, "key")
-    core.check_name(what, name, 3)
-    if size == nil then size = default end
-    if type(size) ~= "number" or not (size >= 1 and size <= limit) or floor(size) ~= size then
-      error(what .. ": " .. size_option .. " is a whole number from 1 to " .. limit .. ", got " .. show(size), 2)
-    end
-    if type(fields) == "string" then fields = { fields } end
-    if fields ~= nil and type(fields) ~= "table" then
-      error(what .. ": key is a packet field or a list of them, got " .. show(fields), 2)
-    end
-    for i, field in ipairs(fields or {}) do
-      if not core.key_fields[field] then
-        error(what .. ": no packet field " .. show(field) .. " that can be a key"
-                .. core.suggest(field, core.key_field_names), 2)
-      end
-    end
-    if fields and #fields == 0 then error(what .. ": key names no field", 2) end
-    local address, problem = host.declare_structure(what, name, size, fields)
-    if not address then error(what .. ": " .. problem, 2) end
-    return ffi.cast(handles[what][fields ~= nil], address)
+-- Options of a declaration: a table in which every key is known. What it holds is read once and raw: a metatable could
+-- give another value each time.
+function core.check_options(what, options, known, level)
+  if type(options) ~= "table" then error(what .. ": a table of options expected", level + 1) end
+  for key in pairs(options) do
+    local found = false
+    for i = 1, #known do found = found or key == known[i] end
+    if not found then error(what .. ": unknown option " .. show(key) .. core.suggest(key, known), level + 1) end
   end
+end
+
+-- A whole number between the limits, or the default.
+function core.check_number(what, option, value, default, low, high, level)
+  if value == nil then value = default end
+  if type(value) ~= "number" or not (value >= low and value <= high) or floor(value) ~= value then
+    error(what .. ": " .. option .. " is a whole number from " .. low .. " to " .. high .. ", got " .. show(value), level + 1)
+  end
+  return value
 end
 
 core.key_fields = {}
 for _, name in ipairs(core.key_field_names) do core.key_fields[name] = true end
+
+-- A key given as one packet field or a list of them; nil: keys are values.
+function core.check_key(what, fields, level)
+  if fields == nil then return nil end
+  if type(fields) == "string" then fields = { fields } end
+  if type(fields) ~= "table" then
+    error(what .. ": key is a packet field or a list of them, got " .. show(fields), level + 1)
+  end
+  local checked = {}
+  for i = 1, #fields do
+    local field = rawget(fields, i)
+    if not core.key_fields[field] then
+      error(what .. ": key " .. (type(field) == "string" and "'" .. field .. "'" or show(field)) .. " is unknown" .. core.suggest(field, core.key_field_names), level + 1)
+    end
+    checked[i] = field
+  end
+  if #checked == 0 then error(what .. ": key names no field", level + 1) end
+  return checked
+end
+
+-- The address of a new structure's handle. `options` have been checked: name, key (list of fields), fields (typed, as
+-- {name=, type=, max_bytes=}), items ({text=, value=}), and what else the kind takes: numbers, texts, booleans.
+function core.declare(kind, options, level)
+  local address, problem = host.declare_structure(kind, options)
+  if not address then error(kind .. ": " .. problem, level + 1) end
+  return address
+end
+
+-- `drain()` is called between batches while the binding's `pending` is not 0; it calls the plugin for all that waits.
+function core.on_pending(drain)
+  local drains = core.current.drains
+  drains[#drains + 1] = drain
+end
+
+local function make(what, size_option, default, limit)
+  local known = { "name", "key", size_option }
+  return function(options)
+    core.check_options(what, options, known, 2)
+    local name = rawget(options, "name")
+    core.check_name(what, name, 3)
+    local key = core.check_key(what, rawget(options, "key"), 2)
+    local size = core.check_number(what, size_option, rawget(options, size_option), default, 1, limit, 2)
+    return ffi.cast(handles[what][key ~= nil], core.declare(what, { name = name, key = key, [size_option] = size }, 2))
+  end
+end
 
 core.counter = make("counter", "max", 65536, 16777216)
 core.topk = make("topk", "k", 20, 10000)

@@ -25,7 +25,8 @@ class AnalysisTest : public ::testing::Test {
   void load(const std::string& code) {
     cli::Settings settings;
     settings.plugins.push_back({.path = {}, .code = code, .name = "test", .args = {}});
-    load_plugins(settings, {"eth0", {0}, 0, 0}, 0, traffic_, analysis_);
+    plugins_ = std::make_unique<PluginSet>(settings);
+    plugins_->load({"eth0", {0}, 0, 0}, 0, analysis_);
     analysis_.begin(memory(), kEpoch_ns);
   }
 
@@ -43,7 +44,7 @@ class AnalysisTest : public ::testing::Test {
 
   std::map<int, int> take_messages() { return test::take_messages(analysis_); }
 
-  WarmUpTraffic traffic_;
+  std::unique_ptr<PluginSet> plugins_;
   Analysis analysis_;
   gen::FrameSet frames_;
 };

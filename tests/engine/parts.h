@@ -16,12 +16,9 @@ inline std::map<int, int> take_messages(Analysis& analysis) {
     std::memcpy(&head, bytes.data(), sizeof head);
     ++kinds[head.kind];
     if (head.kind == ENGINE_MESSAGE_PART) {
-      std::uint64_t pointer;
-      std::memcpy(&pointer, bytes.data() + sizeof head, sizeof pointer);
-      plugins::Structure& owner = head.plugin == 0xff
-                                      ? analysis.summary()->structure()
-                                      : *analysis.slots()[head.plugin]->state->structures()[head.schema];
-      owner.give_back(reinterpret_cast<plugins::Part*>(pointer));
+      engine_part message;
+      std::memcpy(&message, bytes.data() + sizeof head, sizeof message);
+      reinterpret_cast<plugins::Structure*>(message.owner)->give_back(reinterpret_cast<plugins::Part*>(message.part));
     }
     analysis.ring().consume(head.length);
   }

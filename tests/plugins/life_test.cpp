@@ -54,11 +54,12 @@ TEST(Load, RefusesUnknownGlobalsAndNamesWhatIsNear) {
       {"local x", "eval: defines none of on_packet"},
       {"function on_packet() end function on_batch() end", "eval: on_packet and on_batch exclude each other"},
       {"engine.counter{ name = 'c', keys = 'src' }", "eval:1: counter: unknown option \"keys\"; did you mean 'key'?"},
-      {"engine.counter{ name = 'c', key = 'scr' }",
-       "eval:1: counter: no packet field \"scr\" that can be a key; did you mean 'src'?"},
+      {"engine.counter{ name = 'c', key = 'scr' }", "eval:1: counter: key 'scr' is unknown; did you mean 'src'?"},
+      {"engine.counter{ name = 'c', key = 'sport' }",
+       "eval:1: counter: key 'sport' is unknown; did you mean 'src_port'?"},
       {"engine.counter{ name = 'c', max = 0 }", "eval:1: counter: max is a whole number from 1 to 16777216, got 0"},
       {"engine.topk{ key = 'src' }", "eval:1: topk: a name of letters"},
-      {"engine.topk{ name = 'a' } engine.topk{ name = 'a' }", "eval:1: topk: the name a is taken"},
+      {"engine.topk{ name = 'a' } engine.topk{ name = 'a' }", "eval:1: topk: 'a': the name is taken"},
   };
   for (const auto& [code, message] : cases) {
     Lab lab;

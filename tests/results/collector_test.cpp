@@ -31,7 +31,7 @@ class CollectorTest : public testing::Test {
     ::signal(SIGPIPE, SIG_IGN);
     file_ = testing::TempDir() + "collector_test." + std::to_string(::getpid());
     config_.epoch_ns = kEpoch;
-    config_.plugins = {{"p", kSecond, {{"number", {{"n", FieldType::u64}}}}}};
+    give_records({{"number", {{"n", FieldType::u64}}}});
     config_.log = [this](int level, std::string_view plugin, std::string_view text) {
       logged_.push_back(std::to_string(level) + " " + std::string(plugin) + ": " + std::string(text));
     };
@@ -39,6 +39,10 @@ class CollectorTest : public testing::Test {
     config_.on_reader_gone = [this] { ++gone_; };
   }
   void TearDown() override { ::unlink(file_.c_str()); }
+  void give_records(std::vector<plugins::RecordSchema> records) {
+    plugin_ = engine_tests::FakePlugin(std::move(records));
+    config_.plugins = {{"p", kSecond, plugin_.registry.get()}};
+  }
 
   Collector& make(std::size_t workers, std::string where = {}) {
     std::vector<std::unique_ptr<engine::Output>> outputs;
@@ -48,7 +52,7 @@ class CollectorTest : public testing::Test {
     collector_ = std::make_unique<Collector>(config_, std::move(outputs));
     for (std::size_t i = 0; i < workers; ++i) {
       workers_.push_back(std::make_unique<FakeWorker>());
-      collector_->add_worker(workers_.back()->end());
+      collector_->add_worker(workers_.back()->ring());
     }
     return *collector_;
   }
@@ -68,6 +72,7 @@ class CollectorTest : public testing::Test {
   }
 
   CollectorConfig config_;
+  engine_tests::FakePlugin plugin_;
   std::vector<std::unique_ptr<FakeWorker>> workers_;  // outlive the collector
   std::unique_ptr<Collector> collector_;
   std::vector<std::string> logged_, failures_;
@@ -79,18 +84,18 @@ class CollectorTest : public testing::Test {
 using Lines = std::vector<std::string>;
 
 TEST_F(CollectorTest, WritesEveryTypeOfFieldAsTheContractSays) {
-  config_.plugins[0].schemas = {{"all",
-                                 {{"a", FieldType::u8},
-                                  {"b", FieldType::u16},
-                                  {"c", FieldType::u32},
-                                  {"d", FieldType::u64},
-                                  {"e", FieldType::i64},
-                                  {"f", FieldType::f64},
-                                  {"g", FieldType::boolean},
-                                  {"h", FieldType::ip},
-                                  {"i", FieldType::mac},
-                                  {"j", FieldType::time},
-                                  {"k", FieldType::string}}}};
+  give_records({{"all",
+                 {{"a", FieldType::u8},
+                  {"b", FieldType::u16},
+                  {"c", FieldType::u32},
+                  {"d", FieldType::u64},
+                  {"e", FieldType::i64},
+                  {"f", FieldType::f64},
+                  {"g", FieldType::boolean},
+                  {"h", FieldType::ip},
+                  {"i", FieldType::mac},
+                  {"j", FieldType::time},
+                  {"k", FieldType::string}}}});
   make(1);
   Values values;
   values.number(std::uint8_t{255}).number(std::uint16_t{65535}).number(std::uint32_t{1});
@@ -104,7 +109,7 @@ TEST_F(CollectorTest, WritesEveryTypeOfFieldAsTheContractSays) {
 }
 
 TEST_F(CollectorTest, LeavesOutOptionalFieldsThatAreAbsent) {
-  config_.plugins[0].schemas = {{"r", {{"a", FieldType::u8, true}, {"b", FieldType::string, true}}}};
+  give_records({{"r", {{"a", FieldType::u8, true}, {"b", FieldType::string, true}}}});
   make(1);
   worker(0).record(0, Values().number(std::uint8_t{0}).number(std::uint8_t{1}).text("here"));
   worker(0).record(0, Values().number(std::uint8_t{1}).number(std::uint8_t{7}).number(std::uint8_t{0}));
@@ -196,7 +201,7 @@ TEST_F(CollectorTest, PublishesPartsWhoseIntervalMessageFoundNoRoom) {
   make(1);
   worker(0).value() = 9;
   plugins::Part* part = worker(0).sum().swap();
-  worker(0).send(ENGINE_MESSAGE_PART, 0, 0, 0, 0, Values().number(reinterpret_cast<std::uintptr_t>(part)).get());
+  worker(0).send_part(part);
   EXPECT_TRUE(lines().empty());
   collector_->worker_ended(0);
   const Lines got = lines();

@@ -48,12 +48,19 @@ class SumPart final : public plugins::Part {
   std::uint64_t sum = 0;
 };
 
+// What the collector knows of a plugin with one structure named `sum` and these records.
+struct FakePlugin {
+  explicit FakePlugin(std::vector<plugins::RecordSchema> records = {}) {
+    registry->structure("sum", SumPart().shape());
+    for (const plugins::RecordSchema& record : records) registry->record(record);
+  }
+  std::shared_ptr<plugins::Registry> registry = std::make_shared<plugins::Registry>();
+};
+
 class FakeWorker {
  public:
   explicit FakeWorker(std::size_t ring_bytes = 1 << 16) : ring_(ring_bytes) {}
 
-  // One structure named `sum` for plugin 0.
-  engine::CollectedWorker end() { return {&ring_, {{&sum_}}, nullptr}; }
   engine::SpscRing& ring() { return ring_; }
   plugins::Structure& sum() { return sum_; }
   std::uint64_t& value() { return static_cast<SumPart&>(sum_.active()).sum; }
@@ -80,13 +87,17 @@ class FakeWorker {
   // True if the part went.
   bool end_interval(std::uint64_t index, double time = 0, double place = 0) {
     plugins::Part* filled = sum_.swap();
-    if (filled != nullptr && !send(ENGINE_MESSAGE_PART, 0, 0, time, place,
-                                   Values().number(reinterpret_cast<std::uintptr_t>(filled)).get())) {
+    if (filled != nullptr && !send_part(filled, time, place)) {
       sum_.unswap(filled);
       filled = nullptr;
     }
     send(ENGINE_MESSAGE_INTERVAL, 0, 0, time, place, Values().number(index).get());
     return filled != nullptr;
+  }
+  bool send_part(plugins::Part* part, double time = 0, double place = 0) {
+    const Values payload =
+        Values().number(reinterpret_cast<std::uintptr_t>(part)).number(reinterpret_cast<std::uintptr_t>(&sum_));
+    return send(ENGINE_MESSAGE_PART, 0, 0, time, place, payload.get());
   }
   void publish() { ring_.publish(); }
 

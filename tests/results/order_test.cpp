@@ -54,15 +54,14 @@ class Replay {
     engine::CollectorConfig config;
     config.in_order = true;
     config.epoch_ns = kFirstSecond * kSecond;
-    const plugins::RecordSchema schema{"r", {{"place", plugins::FieldType::u64}, {"i", plugins::FieldType::u8}}};
-    config.plugins = {{"a", kSecond, {schema}}, {"b", kSecond, {schema}}};
+    config.plugins = {{"a", kSecond, plugin_.registry.get()}, {"b", kSecond, plugin_.registry.get()}};
     std::vector<std::unique_ptr<engine::Output>> outputs;
     outputs.push_back(
         std::make_unique<engine::JsonLines>(std::make_unique<engine::Sink>(file_, engine::Sink::WhenFull::wait)));
     collector = std::make_unique<engine::Collector>(config, std::move(outputs));
     for (std::size_t i = 0; i < workers; ++i) {
       fakes.push_back(std::make_unique<FakeWorker>(ring_bytes));
-      collector->add_worker(fakes.back()->end());
+      collector->add_worker(fakes.back()->ring());
     }
   }
   ~Replay() { ::unlink(file_.c_str()); }
@@ -92,11 +91,9 @@ class Replay {
     plugins::Part* part = nullptr;
     while ((part = worker.sum().swap()) == nullptr) worker.publish(), wait();
     const double place = static_cast<double>(input.place);
-    const auto send = [&](std::uint8_t kind, std::uint64_t value) {
-      while (!worker.send(kind, 0, 0, 0, place, Values().number(value).get())) worker.publish(), wait();
-    };
-    send(ENGINE_MESSAGE_PART, reinterpret_cast<std::uintptr_t>(part));
-    send(ENGINE_MESSAGE_INTERVAL, input.index);
+    while (!worker.send_part(part, 0, place)) worker.publish(), wait();
+    while (!worker.send(ENGINE_MESSAGE_INTERVAL, 0, 0, 0, place, Values().number(input.index).get()))
+      worker.publish(), wait();
     worker.publish();
   }
 
@@ -106,6 +103,7 @@ class Replay {
     return text.str();
   }
 
+  engine_tests::FakePlugin plugin_{{{"r", {{"place", plugins::FieldType::u64}, {"i", plugins::FieldType::u8}}}}};
   std::vector<std::unique_ptr<FakeWorker>> fakes;
   std::unique_ptr<engine::Collector> collector;
 

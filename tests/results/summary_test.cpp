@@ -128,13 +128,13 @@ TEST(Summary, BecomesALineWithRatesAndTheIntervalsDrops) {
   Summary summary;
   engine::SpscRing ring(4096);
   engine::Collector collector(std::move(config), std::move(outputs));
-  collector.add_worker({&ring, {}, &summary.structure()});
+  collector.add_worker(ring);
 
-  const auto send = [&](std::uint8_t kind, std::uint64_t value, double time) {
+  const auto send = [&](std::uint8_t kind, engine_part value, double time) {
     struct {
       engine_message head;
-      std::uint64_t value;
-    } message{{32, kind, 0xff, 0, time, 0}, value};
+      engine_part value;
+    } message{{sizeof message, kind, 0xff, 0, time, 0}, value};
     ASSERT_TRUE(ring.push(std::as_bytes(std::span(&message, 1))));
     ring.publish();
   };
@@ -144,8 +144,9 @@ TEST(Summary, BecomesALineWithRatesAndTheIntervalsDrops) {
     summary.add(&one, 1);
     plugins::Part* part = summary.structure().swap();
     ASSERT_NE(part, nullptr);
-    send(ENGINE_MESSAGE_PART, reinterpret_cast<std::uintptr_t>(part), 0);
-    send(ENGINE_MESSAGE_INTERVAL, 1'700'000'000 + k, static_cast<double>(k + 1) * 1e9);
+    const auto owner = reinterpret_cast<std::uintptr_t>(&summary.structure());
+    send(ENGINE_MESSAGE_PART, {reinterpret_cast<std::uintptr_t>(part), owner}, 0);
+    send(ENGINE_MESSAGE_INTERVAL, {1'700'000'000 + k, 0}, static_cast<double>(k + 1) * 1e9);
     collector.round();
     lost = 12;
   }
