@@ -3,7 +3,8 @@
 usage: embed.py OUTPUT HEADER... LUA...
 
 A header is declared to LuaJIT as C++ sees it: comments and preprocessor lines go, ENGINE_RO becomes const, `extern "C"`
-and static_assert (C++ alone) go with their lines. A Lua file keeps its lines, so that errors point into it.
+and static_assert (C++ alone) go with their lines. A Lua file keeps its lines, so that errors point into it. What lies in lua/
+is the library of every state; the other folders' files are the author's tools (plugins/author.h).
 """
 
 import pathlib
@@ -23,8 +24,20 @@ def declarations(text):
 
 def literal(text):
     # Byte by byte: no limit on the length of one literal (g++ -Wpedantic has 65,536), no question of escaping.
-    body = ",".join(str(byte) for byte in text.encode())
+    body = ",".join(str(byte - 256 if byte > 127 else byte) for byte in text.encode())  # char is signed
     return "{" + body + ",0}"
+
+
+def variable(chunk):
+    return f"chunk_{chunk.parent.name}_{chunk.stem}"
+
+
+def table(function, chunks):
+    lines = [f"std::span<const EmbeddedChunk> {function}() {{", "  static constexpr EmbeddedChunk chunks[] = {"]
+    for chunk in chunks:
+        name = chunk.stem if chunk.parent.name == "lua" else f"{chunk.parent.name}/{chunk.stem}"
+        lines.append(f'    {{"{name}", {{{variable(chunk)}, sizeof {variable(chunk)} - 1}}}},')
+    return lines + ["  };", "  return chunks;", "}"]
 
 
 def main(output, sources):
@@ -34,13 +47,11 @@ def main(output, sources):
     cdef = "".join(declarations(h.read_text()) for h in headers)
     lines.append(f"constexpr char cdef[] = {literal(cdef)};")
     for chunk in chunks:
-        lines.append(f"constexpr char chunk_{chunk.stem}[] = {literal(chunk.read_text())};")
+        lines.append(f"constexpr char {variable(chunk)}[] = {literal(chunk.read_text())};")
     lines += ["}  // namespace", "std::string_view embedded_cdef() { return {cdef, sizeof cdef - 1}; }"]
-    lines.append("std::span<const EmbeddedChunk> embedded_chunks() {")
-    lines.append("  static constexpr EmbeddedChunk chunks[] = {")
-    for chunk in chunks:
-        lines.append(f'    {{"{chunk.stem}", {{chunk_{chunk.stem}, sizeof chunk_{chunk.stem} - 1}}}},')
-    lines += ["  };", "  return chunks;", "}", "}  // namespace plugins", ""]
+    library = [c for c in chunks if c.parent.name == "lua"]
+    lines += table("embedded_chunks", library) + table("embedded_tools", [c for c in chunks if c not in library])
+    lines += ["}  // namespace plugins", ""]
     output.write_text("\n".join(lines))
 
 

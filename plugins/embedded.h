@@ -7,11 +7,13 @@
 namespace plugins {
 
 struct EmbeddedChunk {
-  std::string_view name;  // file name without .lua
+  std::string_view name;  // file name without .lua; a tool's with its folder
   std::string_view code;
 };
 
 std::string_view embedded_cdef();
-std::span<const EmbeddedChunk> embedded_chunks();  // in the order in which they are loaded
+// In the order in which they are loaded.
+std::span<const EmbeddedChunk> embedded_chunks();  // the library of every state
+std::span<const EmbeddedChunk> embedded_tools();   // what an author is told about it
 
 }  // namespace plugins

@@ -66,6 +66,7 @@ State::Impl::Impl(const PluginSpec& given, const Binding& binding)
     loading = true;
     open_libraries();
     load_library();
+    if (bound.observer != nullptr) bound.observer->library_loaded(L);
     compile();
     warm_up();
     instantiate(false);

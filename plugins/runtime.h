@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "plugins/abi.h"
+#include "plugins/observer.h"
 #include "plugins/record.h"
 #include "plugins/registry.h"
 #include "plugins/structure.h"
@@ -59,6 +60,7 @@ struct Binding {
   std::uint8_t plugin_index = 0;
   WorkerInfo info;
   Traffic traffic;
+  Observer* observer = nullptr;
 };
 
 // Written by the worker's thread; others read them after it has ended.

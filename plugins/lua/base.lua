@@ -8,7 +8,7 @@
 local core = ...
 local ffi = core.ffi
 local type, error, select = type, error, select
-local sub, min = string.sub, math.min
+local sub = string.sub
 local format, tostring_raw = string.format, tostring
 
 local sizes = { engine_packet = 128, engine_addr = 16, engine_message = 24, engine_outbox = 32, engine_cell = 24 }
@@ -30,51 +30,6 @@ local refs = {}
 for i = 0, core.binding.capacity do refs[i] = packets[i] end
 core.refs = refs
 
-local function distance(a, b)
-  local row = {}
-  for j = 0, #b do row[j] = j end
-  for i = 1, #a do
-    local diagonal = row[0]
-    row[0] = i
-    for j = 1, #b do
-      local cost = sub(a, i, i) == sub(b, j, j) and 0 or 1
-      local best = min(row[j] + 1, row[j - 1] + 1, diagonal + cost)
-      diagonal, row[j] = row[j], best
-    end
-  end
-  return row[#b]
-end
-
--- The one known name that begins like this one and has all its letters in order: 'sport' for 'src_port'.
-local function shortened(name, known)
-  local found
-  for i = 1, #known do
-    local candidate = known[i]
-    local at = sub(candidate, 1, 1) == sub(name, 1, 1) and 2 or -1
-    for j = 2, at == 2 and #candidate or 0 do
-      if sub(candidate, j, j) == sub(name, at, at) then at = at + 1 end
-    end
-    if #name >= 3 and at > #name then
-      if found then return nil end
-      found = candidate
-    end
-  end
-  return found
-end
-
--- "; did you mean 'x'?" for the nearest of the known names, or an empty string.
-function core.suggest(name, known)
-  if type(name) ~= "string" or #name > 40 then return "" end
-  local best, best_distance = nil, 3
-  for i = 1, #known do
-    local d = distance(name, known[i])
-    if d < best_distance or (d == best_distance and best and known[i] < best) then best, best_distance = known[i], d end
-  end
-  if best and best_distance < #name then return "; did you mean '" .. best .. "'?" end
-  local short = shortened(name, known)
-  return short and "; did you mean '" .. short .. "'?" or ""
-end
-
 -- A value for an error message.
 function core.show(value)
   local kind = type(value)
@@ -83,11 +38,14 @@ function core.show(value)
   return "a " .. kind
 end
 
--- An __index for a table of methods: what is not there is named, with what is near.
+-- An __index for a table of methods: what is not there is named, with what is near. All names are kept by what has
+-- them: the reference is compared with them.
+core.members = {}
 function core.closed(methods, what)
   local known = {}
   for name in pairs(methods) do known[#known + 1] = name end
   table.sort(known)
+  core.members[what] = known
   return setmetatable(methods, {
     __index = function(_, key)
       local all = #known <= 12 and " (there are " .. table.concat(known, ", ") .. ")" or ""

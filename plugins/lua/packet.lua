@@ -99,6 +99,8 @@ local fields = {
   "u8", "u16", "u32", "find", "string", "view", "payload", "ts_ns",
 }
 
+core.members["a packet"] = fields
+
 local function packet_text(p)
   local text = "packet of " .. p.len .. " bytes, protocol " .. p.proto
   if p.ip_version == 0 then return text end

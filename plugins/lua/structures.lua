@@ -82,8 +82,10 @@ local handles = {
 }
 
 -- Options of a declaration: a table in which every key is known. What it holds is read once and raw: a metatable could
--- give another value each time.
+-- give another value each time. The names are kept: the reference is compared with them.
+core.option_names = {}
 function core.check_options(what, options, known, level)
+  core.option_names[what] = known
   if type(options) ~= "table" then error(what .. ": a table of options expected", level + 1) end
   for key in pairs(options) do
     local found = false
@@ -115,7 +117,8 @@ function core.check_key(what, fields, level)
   for i = 1, #fields do
     local field = rawget(fields, i)
     if not core.key_fields[field] then
-      error(what .. ": key " .. (type(field) == "string" and "'" .. field .. "'" or show(field)) .. " is unknown" .. core.suggest(field, core.key_field_names), level + 1)
+      local shown = type(field) == "string" and "'" .. field .. "'" or show(field)
+      error(what .. ": key " .. shown .. " is unknown" .. core.suggest(field, core.key_field_names), level + 1)
     end
     checked[i] = field
   end

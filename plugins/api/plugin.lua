@@ -1,0 +1,71 @@
+-- What a plugin is made of: the globals that it sets, and what it finds.
+--
+-- The files of this folder are plain data: everything that a plugin's author sees, each thing once. The reference, the
+-- definitions for editors and what `engine check` knows are made of them; a test compares them with the running library
+-- in both directions. A function is written "name(parameter: type, optional?: type): result", anything else
+-- "name: type"; the types are LuaLS's (https://luals.github.io/wiki/annotations).
+
+local api = ...
+
+api.section {
+  title = "A plugin",
+  text = [[
+A plugin is a Lua file that sets some of the globals below; any other global is an error at load, so make everything else
+`local`. Each worker runs the file in a state of its own: nothing is shared, results are merged by the engine.]],
+  example = [[
+local protocols = engine.counter { name = "protocols", key = "proto" }
+
+function on_packet(p) protocols:add(p) end]],
+  settings = {
+    { "filter?: string", "What the plugin needs, in tcpdump's language; every packet if it is not set." },
+    { "interval?: number", "Seconds between two ticks and two results of a structure: 0.001 to 86400, 1 by default." },
+    { "uses?: string[]", 'What the plugin may ask of the kernel: `"block"`, `"bypass"`, `"rate"`.' },
+  },
+  hooks = {
+    { "on_start(info: engine.info)", "Once, before the first packet." },
+    { "on_packet(p: engine.packet)", "For each packet that matches `filter`. The hot one: it is compiled into the batch loop." },
+    { "on_batch(batch: engine.batch)", "Instead of on_packet, for those who want the loop themselves." },
+    { "on_tick(now: number)", "At the end of each interval, per worker; `now` is in the unit of `p.time`." },
+    { "on_stop()", "Once, after the last packet." },
+  },
+  globals = {
+    { "args: table<string, any>", "The arguments: `--plugin x.lua,k=20` gives `args.k` the number 20; true and false are booleans." },
+    { "ip(text: string): engine.address", 'An address: `ip"10.0.0.1"`, `ip"2001:db8::1"`. Parsed once per text.' },
+    { "net(text: string): engine.net", 'A network: `net"10.0.0.0/8"`. Parsed once per text.' },
+    { "require(name: string): any", "A module beside the plugin: `require \"util\"` runs util.lua once and gives what it returns." },
+    { "print(...: any)", "The same as `engine.log(\"info\", ...)`." },
+  },
+}
+
+api.section {
+  title = "What on_start gets",
+  class = "engine.info",
+  fields = {
+    { "interface: string", "The interface's name, or the capture file's." },
+    { "queues: integer[]", "The receive queues that this worker serves." },
+    { "worker: integer", "This worker's number, from 0." },
+    { "cpu?: integer", "The CPU that it runs on; nil if it is not bound to one." },
+    { "node?: integer", "That CPU's NUMA node; nil if unknown." },
+  },
+}
+
+api.section {
+  title = "engine",
+  library = "engine",
+  text = [[
+Declare structures while the plugin loads or in on_start. Options are given as a table: `engine.counter { name = "x" }`.]],
+  functions = {
+    { "counter(options: engine.counter_options): engine.counter", "Packets and bytes per key." },
+    { "topk(options: engine.topk_options): engine.topk", "The most frequent keys, with their error bound." },
+    { "record(options: engine.record_options): engine.record", "A typed result." },
+    { "emit(name: string, members: table): boolean",
+      "A rare result of any shape: one line with these members. False, counted, if the output queue is full." },
+    { 'log(level: "error"|"warn"|"info"|"debug", text: any, ...: any)',
+      "A line of log, limited to 10 and then one a second; `text` is a template as for string.format." },
+    { "now(): number", "The time of the current packet or tick, in the unit of `p.time`." },
+    { "date(at?: number): string", "A time as text, RFC 3339 with nanoseconds; without `at`: now." },
+  },
+  values = {
+    { "epoch_ns: integer", "What `p.time` counts from: ns since 1970 as a 64-bit value." },
+  },
+}
