@@ -127,6 +127,15 @@ std::uint64_t KeySpec::possible_keys() const noexcept {
   return by_value() || bits > 32 ? std::uint64_t{1} << 32 : std::uint64_t{1} << bits;
 }
 
+void KeySpec::unpack(const std::uint64_t* words, engine_packet& packet) const noexcept {
+  auto* to = reinterpret_cast<std::uint8_t*>(&packet);
+  for (const Field& field : fields_) {
+    const std::uint64_t value[2] = {words[field.word] >> field.shift,
+                                    field.size_bytes == 16 ? words[field.word + 1] : 0};
+    std::memcpy(to + field.offset, value, field.size_bytes);
+  }
+}
+
 void KeySpec::visit(const std::uint64_t* words, Visitor& visitor) const {
   const auto* value = reinterpret_cast<const std::uint8_t*>(words);
   if (by_value()) {

@@ -69,6 +69,9 @@ class KeySpec {
     }
   }
 
+  // Writes the key's fields into the packet: what pack() took from it. Only for keys by field.
+  void unpack(const std::uint64_t* words, engine_packet& packet) const noexcept;
+
   // Gives the key's fields by name, or "key" for a value.
   void visit(const std::uint64_t* words, Visitor& visitor) const;
   // A fixed order of keys, the same on every machine and in every run.

@@ -4,15 +4,13 @@
 // for those it holds, on the node of the thread that adds (first touch). No allocation in find_or_insert.
 #pragma once
 
-#include <sys/mman.h>
-#include <sys/random.h>
-
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
-#include <memory>
-#include <new>
 #include <utility>
+
+#include "plugins/hash.h"
+#include "plugins/pages.h"
 
 namespace plugins {
 
@@ -27,11 +25,9 @@ class KeyTable {
     std::uint64_t* key() noexcept { return reinterpret_cast<std::uint64_t*>(this + 1); }
   };
 
-  KeyTable(std::uint32_t key_words, std::uint32_t max_rows) : stride_bytes_(sizeof(Row) + key_words * 8u) {
-    // Flooding with colliding keys must not be possible from the wire; results don't depend on the seed.
-    if (getrandom(&seed_, sizeof seed_, 0) != sizeof seed_) seed_ = reinterpret_cast<std::uintptr_t>(this);
-    if (getrandom(&secret_, sizeof secret_, 0) != sizeof secret_) secret_ = kOdd;
-    reserve(max_rows);
+  KeyTable(std::uint32_t key_words, std::uint32_t max_rows)
+      : stride_bytes_(sizeof(Row) + key_words * 8u), secret_(HashSecret::draw()) {
+    reserve(max_rows);  // results don't depend on the secret
   }
 
   std::uint32_t size() const noexcept { return size_; }
@@ -47,7 +43,7 @@ class KeyTable {
     std::uint32_t at = hash & mask_;
     for (; index_[at] != 0; at = (at + 1) & mask_) {
       Row& candidate = row(index_[at] - 1);
-      if (candidate.hash == hash && candidate.words == words && equal(candidate.key(), key, words))
+      if (candidate.hash == hash && candidate.words == words && equal_words(candidate.key(), key, words))
         return {&candidate, false};
     }
     if (size_ == capacity_) return {nullptr, true};
@@ -64,7 +60,8 @@ class KeyTable {
     const std::uint32_t hash = hash_of(key, words);
     for (std::uint32_t at = hash & mask_; index_[at] != 0; at = (at + 1) & mask_) {
       const Row& candidate = row(index_[at] - 1);
-      if (candidate.hash == hash && candidate.words == words && equal(candidate.key(), key, words)) return &candidate;
+      if (candidate.hash == hash && candidate.words == words && equal_words(candidate.key(), key, words))
+        return &candidate;
     }
     return nullptr;
   }
@@ -94,8 +91,8 @@ class KeyTable {
     if (max_rows <= capacity_) return;
     std::uint32_t slots = 4;
     while (slots < 2 * std::uint64_t{max_rows}) slots *= 2;
-    auto rows = allocate<std::byte>(max_rows * stride_bytes_);
-    auto index = allocate<std::uint32_t>(slots);
+    auto rows = allocate_pages<std::byte>(max_rows * stride_bytes_);
+    auto index = allocate_pages<std::uint32_t>(slots);
     if (size_ != 0) std::memcpy(rows.get(), rows_.get(), size_ * stride_bytes_);
     rows_ = std::move(rows);
     index_ = std::move(index);
@@ -105,43 +102,9 @@ class KeyTable {
   }
 
  private:
-  static constexpr std::uint64_t kOdd = 0x9e3779b97f4a7c15u;
-  __extension__ using Wide = unsigned __int128;
-  // Anonymous pages, not the heap: they are touched only where they are used (the heap's calloc clears blocks that it
-  // has had before), and small ones, since the first touch of a huge page would cost 2 MiB.
-  struct Unmap {
-    std::size_t size_bytes = 0;
-    void operator()(void* memory) const noexcept { munmap(memory, size_bytes); }
-  };
-  template <typename T>
-  using Pages = std::unique_ptr<T[], Unmap>;
-
-  template <typename T>
-  static Pages<T> allocate(std::size_t count) {
-    const std::size_t size_bytes = count * sizeof(T);
-    void* memory = mmap(nullptr, size_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) throw std::bad_alloc();
-    madvise(memory, size_bytes, MADV_NOHUGEPAGE);  // a kernel without huge pages refuses: then there are none anyway
-    return Pages<T>(static_cast<T*>(memory), Unmap{size_bytes});
-  }
-
-  static bool equal(const std::uint64_t* a, const std::uint64_t* b, std::uint32_t words) noexcept {
-    std::uint64_t different = 0;
-    for (std::uint32_t i = 0; i < words; ++i) different |= a[i] ^ b[i];
-    return different == 0;
-  }
-
-  // Folded 64x64 -> 128 bit multiplication, two words at a time: the mixing step of wyhash.
   std::uint32_t hash_of(const std::uint64_t* key, std::uint32_t words) const noexcept {
-    std::uint64_t h = seed_;
-    std::uint32_t i = 0;
-    for (; i + 1 < words; i += 2) h = mix(key[i] ^ h, key[i + 1] ^ secret_);
-    if (i < words) h = mix(key[i] ^ h, kOdd);
+    const std::uint64_t h = hash_words(key, words, secret_);
     return static_cast<std::uint32_t>(h ^ (h >> 32));
-  }
-  static std::uint64_t mix(std::uint64_t a, std::uint64_t b) noexcept {
-    const auto product = static_cast<Wide>(a) * b;
-    return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
   }
 
   void link(std::uint32_t i) noexcept {
@@ -167,8 +130,7 @@ class KeyTable {
   }
 
   std::size_t stride_bytes_;
-  std::uint64_t seed_ = 0;
-  std::uint64_t secret_ = kOdd;  // unknown too: a word equal to it would hide the other of its pair
+  HashSecret secret_;
   Pages<std::byte> rows_;
   Pages<std::uint32_t> index_;
   std::uint32_t size_ = 0;

@@ -10,55 +10,17 @@
 #include "plugins/record.h"
 #include "plugins/topk.h"
 #include "tests/plugins/lab.h"
+#include "tests/plugins/published.h"
 
 using plugins::Counter;
 using plugins::KeySpec;
 using plugins::TopK;
 using plugins::ValueKey;
+using published::packet;
+using published::Published;
+using published::published_by;
 
 namespace {
-
-// Writes what is published as text: one line per item.
-class Lines : public plugins::Visitor {
- public:
-  void unsigned_number(std::string_view name, std::uint64_t value) override { put(name, std::to_string(value)); }
-  void signed_number(std::string_view name, std::int64_t value) override { put(name, std::to_string(value)); }
-  void real(std::string_view name, double value) override { put(name, std::to_string(value)); }
-  void boolean(std::string_view name, bool value) override { put(name, value ? "yes" : "no"); }
-  void text(std::string_view name, std::string_view value) override { put(name, "'" + std::string(value) + "'"); }
-  void address(std::string_view name, const engine_addr& value) override {
-    std::uint8_t bytes[16];
-    std::memcpy(bytes, &value, sizeof bytes);
-    put(name, std::to_string(bytes[12]) + "." + std::to_string(bytes[15]));
-  }
-  void begin_list(std::string_view name) override { list_ = name; }
-  void end_list() override {}
-  void begin_item() override { lines.push_back(list_ + ":"); }
-  void end_item() override {}
-  std::vector<std::string> lines;
-
- private:
-  void put(std::string_view name, const std::string& value) { lines.back() += " " + std::string(name) + "=" + value; }
-  std::string list_;
-};
-
-std::vector<std::string> published(const plugins::Part& part) {
-  Lines lines;
-  part.publish(lines);
-  return lines.lines;
-}
-
-engine_packet packet(unsigned host, std::uint8_t proto = 17, std::uint16_t port = 53, std::uint32_t len = 100) {
-  engine_packet p;
-  std::memset(static_cast<void*>(&p), 0, sizeof p);
-  lab::set(p, offsetof(engine_packet, src), lab::v4(10, 0, host >> 8, host & 255));
-  LAB_SET(p, proto, proto);
-  LAB_SET(p, dst_port, port);
-  LAB_SET(p, len, len);
-  return p;
-}
-
-using Published = std::vector<std::string>;
 
 TEST(Key, NamesEveryFieldItTakesAndRefusesOthers) {
   for (const std::string& name : KeySpec::known_fields()) EXPECT_EQ(KeySpec::of({name}).by_value(), false);
@@ -84,7 +46,7 @@ TEST(Key, GivesBackEveryFieldInAnyOrder) {
         {"eth_type", p.eth_type}, {"queue", p.queue}};
     Counter counter(KeySpec::of(some), 4);
     counter.add(p);
-    const std::string line = published(counter)[0];
+    const std::string line = published_by(counter)[0];
     for (const std::string& name : some) {
       const auto known = truth.find(name);
       const std::string wanted = " " + name + "=" + (known != truth.end() ? std::to_string(known->second) + " " : "");
@@ -98,9 +60,9 @@ TEST(Counter, CountsPacketsAndBytesPerKeyLargestFirst) {
   for (int i = 0; i < 3; ++i) counter.add(packet(1, 17, 53, 60));
   for (int i = 0; i < 5; ++i) counter.add(packet(2, 6, 443, 1500));
   counter.add(packet(1, 6, 53, 60));
-  EXPECT_EQ(published(counter), (Published{"entries: src=10.2 proto=6 dst_port=443 packets=5 bytes=7500",
-                                           "entries: src=10.1 proto=17 dst_port=53 packets=3 bytes=180",
-                                           "entries: src=10.1 proto=6 dst_port=53 packets=1 bytes=60"}));
+  EXPECT_EQ(published_by(counter), (Published{"entries: src=10.2 proto=6 dst_port=443 packets=5 bytes=7500",
+                                              "entries: src=10.1 proto=17 dst_port=53 packets=3 bytes=180",
+                                              "entries: src=10.1 proto=6 dst_port=53 packets=1 bytes=60"}));
 }
 
 TEST(Counter, CountsValuesOfEveryKind) {
@@ -114,7 +76,7 @@ TEST(Counter, CountsValuesOfEveryKind) {
   counter.add_value(ValueKey(lab::v4(10, 0, 0, 9)), 4);
   counter.add_value(ValueKey(std::string(300, 'x')), 9);
   counter.add_value(ValueKey(std::string(253, 'x')), 1);
-  EXPECT_EQ(published(counter),
+  EXPECT_EQ(published_by(counter),
             (Published{"entries: key='" + std::string(253, 'x') + "' count=10", "entries: key=53.000000 count=7",
                        "entries: key=10.9 count=4", "entries: key='www.example.org' count=3",
                        "entries: key='www.example.orh' count=2", "entries: key=0.000000 count=2",
@@ -124,11 +86,12 @@ TEST(Counter, CountsValuesOfEveryKind) {
 TEST(Counter, PutsWhatComesAfterTheLastKeyIntoTheOverflow) {
   Counter counter(KeySpec::of({"src"}), 2);
   for (unsigned host : {1, 2, 3, 1, 4}) counter.add(packet(host));
-  EXPECT_EQ(published(counter), (Published{"entries: src=10.1 packets=2 bytes=200",
-                                           "entries: src=10.2 packets=1 bytes=100", "overflow: packets=2 bytes=200"}));
+  EXPECT_EQ(published_by(counter),
+            (Published{"entries: src=10.1 packets=2 bytes=200", "entries: src=10.2 packets=1 bytes=100",
+                       "overflow: packets=2 bytes=200"}));
   counter.clear();
   EXPECT_TRUE(counter.empty());
-  EXPECT_TRUE(published(counter).empty());
+  EXPECT_TRUE(published_by(counter).empty());
 }
 
 TEST(Counter, MergesExactlyAndBeyondAWorkersLimit) {
@@ -146,9 +109,9 @@ TEST(Counter, MergesExactlyAndBeyondAWorkersLimit) {
   const auto merged = parts[0].make_empty(), reverse = parts[0].make_empty();
   for (const auto& part : parts) merged->merge(part);
   std::for_each(parts.rbegin(), parts.rend(), [&](const auto& part) { reverse->merge(part); });
-  const Published lines = published(*merged);
+  const Published lines = published_by(*merged);
   EXPECT_EQ(lines.size(), truth.size());
-  EXPECT_EQ(lines, published(*reverse)) << "the order of merging does not show";
+  EXPECT_EQ(lines, published_by(*reverse)) << "the order of merging does not show";
   std::uint64_t sum = 0;
   for (const auto& line : lines) sum += std::stoul(line.substr(line.find("packets=") + 8));
   EXPECT_EQ(sum, 20000u);
@@ -170,10 +133,10 @@ TEST(Part, SaturatesItsCountsInsteadOfWrapping) {
   for (const TopK* part : {&top, &second}) merged_top->merge(*part);
   const std::string text = std::to_string(most);
   const Published expected = {"entries: key='a' count=" + text, "overflow: count=" + text};
-  EXPECT_EQ(published(counter), expected);
-  EXPECT_EQ(published(*merged), expected);
-  EXPECT_EQ(published(top), Published{"entries: key='a' count=" + text + " error=0"});
-  EXPECT_EQ(published(*merged_top), Published{"entries: key='a' count=" + text + " error=0"});
+  EXPECT_EQ(published_by(counter), expected);
+  EXPECT_EQ(published_by(*merged), expected);
+  EXPECT_EQ(published_by(top), Published{"entries: key='a' count=" + text + " error=0"});
+  EXPECT_EQ(published_by(*merged_top), Published{"entries: key='a' count=" + text + " error=0"});
 }
 
 TEST(TopK, GoesOnWhenAllItTracksIsSaturated) {
@@ -211,7 +174,7 @@ TEST(Counter, CanBeUsedAgainAfterEachClear) {
     for (unsigned i = 0; i < keys; ++i) counter.add(packet(round * 31 + i));
     for (unsigned i = 0; i < keys; ++i) counter.add(packet(round * 31 + i));
     ASSERT_EQ(counter.size(), keys);
-    for (const auto& line : published(counter)) ASSERT_NE(line.find(" packets=2 "), std::string::npos) << line;
+    for (const auto& line : published_by(counter)) ASSERT_NE(line.find(" packets=2 "), std::string::npos) << line;
     counter.clear();
   }
 }
@@ -248,15 +211,15 @@ TEST(TopK, IsExactWhileItHoldsEveryKey) {
   for (unsigned host = 1; host <= 100; ++host) {
     for (unsigned i = 0; i < host; ++i) top.add(packet(host));
   }
-  EXPECT_EQ(published(top), (Published{"entries: src=10.100 packets=100 bytes=10000 error=0",
-                                       "entries: src=10.99 packets=99 bytes=9900 error=0"}));
+  EXPECT_EQ(published_by(top), (Published{"entries: src=10.100 packets=100 bytes=10000 error=0",
+                                          "entries: src=10.99 packets=99 bytes=9900 error=0"}));
 }
 
 TEST(TopK, BoundsItsErrorWhenThereAreMoreKeysThanItTracks) {
   std::map<std::string, std::uint64_t> truth;
   TopK top(KeySpec::values(), 20, 256);
   for (const unsigned host : skewed(200000, 20000, 3, truth)) top.add_value(ValueKey(std::to_string(host)), 1);
-  const Published lines = published(top);
+  const Published lines = published_by(top);
   ASSERT_EQ(lines.size(), 20u);
   expect_bounds(lines, truth);
   // Space-Saving's promise: no error above packets / tracked keys, here with the slack of evicting by halves.
@@ -276,7 +239,7 @@ TEST(TopK, TakesWeights) {
     truth[key] += weight;
     top.add_value(ValueKey(key), weight);
   }
-  expect_bounds(published(top), truth);
+  expect_bounds(published_by(top), truth);
 }
 
 TEST(TopK, AddsUpErrorBoundsWhenMergingInAnyOrder) {
@@ -290,14 +253,14 @@ TEST(TopK, AddsUpErrorBoundsWhenMergingInAnyOrder) {
   const auto merged = parts[0].make_empty(), reverse = parts[0].make_empty();
   for (const auto& part : parts) merged->merge(part);
   std::for_each(parts.rbegin(), parts.rend(), [&](const auto& part) { reverse->merge(part); });
-  expect_bounds(published(*merged), truth);
-  EXPECT_EQ(published(*merged), published(*reverse));
+  expect_bounds(published_by(*merged), truth);
+  EXPECT_EQ(published_by(*merged), published_by(*reverse));
 }
 
 TEST(TopK, SurvivesNothingButNewKeys) {
   TopK top(KeySpec::of({"src", "dst_port"}), 5, 100);
   for (unsigned i = 0; i < 300000; ++i) top.add(packet(i & 0xffff, 17, static_cast<std::uint16_t>(i >> 16)));
-  EXPECT_EQ(published(top).size(), 5u);
+  EXPECT_EQ(published_by(top).size(), 5u);
   EXPECT_LE(top.size(), 100u);
   top.clear();
   EXPECT_EQ(top.floor(), 0u);

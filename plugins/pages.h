@@ -1,0 +1,33 @@
+// Memory that is reserved at once but touched only as far as it is used, on the node of the thread that uses it first.
+//
+// Anonymous pages, not the heap: they read as zero without having been cleared (the heap's calloc clears blocks that it
+// has had before), and small ones, since the first touch of a huge page would cost 2 MiB.
+#pragma once
+
+#include <sys/mman.h>
+
+#include <cstddef>
+#include <memory>
+#include <new>
+
+namespace plugins {
+
+struct Unmap {
+  std::size_t size_bytes = 0;
+  void operator()(void* memory) const noexcept { munmap(memory, size_bytes); }
+};
+
+template <typename T>
+using Pages = std::unique_ptr<T[], Unmap>;
+
+// Zeroed; throws std::bad_alloc.
+template <typename T>
+Pages<T> allocate_pages(std::size_t count) {
+  const std::size_t size_bytes = count * sizeof(T);
+  void* memory = mmap(nullptr, size_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) throw std::bad_alloc();
+  madvise(memory, size_bytes, MADV_NOHUGEPAGE);  // a kernel without huge pages refuses: then there are none anyway
+  return Pages<T>(static_cast<T*>(memory), Unmap{size_bytes});
+}
+
+}  // namespace plugins
