@@ -1,12 +1,14 @@
 #include "plugins/native_groups.h"
 
 #include "plugins/natives.h"
+#include "plugins/protocols/natives.h"
 
 namespace plugins {
 
 std::span<const NativeGroup> native_groups() noexcept {
   static const NativeGroup groups[] = {
       {"base", "struct engine_natives", &natives()},
+      {"protocol", "struct engine_protocol_natives", &protocol_natives()},
   };
   return groups;
 }

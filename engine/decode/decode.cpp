@@ -18,7 +18,7 @@ constexpr std::uint16_t kMinEtherType = 0x0600;  // below it is the length of an
 inline void clear(engine_packet& packet) noexcept {
   using Block [[gnu::vector_size(16), gnu::may_alias, gnu::aligned(alignof(engine_packet))]] = std::uint64_t;
   static_assert(sizeof packet == 8 * sizeof(Block));
-  auto* block = reinterpret_cast<Block*>(&packet);
+  Block* block = reinterpret_cast<Block*>(&packet);  // not auto: that drops the alignment
   block[0] = block[1] = block[2] = block[3] = block[4] = block[5] = block[6] = block[7] = Block{};
 }
 
@@ -118,6 +118,7 @@ void decode_link(LinkType link, const std::uint8_t* data, std::uint32_t caplen, 
   const Frame frame{data, caplen};
   Rest rest{0, caplen};
   clear(packet);
+  packet._link = static_cast<std::uint8_t>(link);
   switch (link) {
     case LinkType::linux_cooked:
       decode_cooked(frame, {16, 14, 2}, rest, packet);
