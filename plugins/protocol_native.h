@@ -155,6 +155,7 @@ struct engine_protocol_natives {
   bool (*http_field)(const struct engine_http*, const struct engine_cell*, const char*, uint32_t, struct engine_span*);
   /* Bytes up to the empty line behind the header fields, that line included; 0: it was not captured. */
   uint32_t (*http_head_len)(const struct engine_http*, const struct engine_cell*);
+  double (*decimal)(const uint8_t*, uint32_t); /* a number of decimal digits, at most 15; -1: it is none */
 };
 
 #ifdef __cplusplus

@@ -56,7 +56,9 @@ local function globals(section)
     put("---@type %s\n%s = nil\n\n", signature(entry), entry.name)
   end
   for _, entry in ipairs(section.globals or {}) do
-    if entry.call then
+    if entry.call and api.libraries[entry.name] then
+      -- Comes with the library, as what calling it does.
+    elseif entry.call then
       functions({ entry }, "", "")
     else
       comment(entry.text)
@@ -89,6 +91,8 @@ for _, section in ipairs(api.sections) do
   if section.library then
     comment(section.text)
     put("---@class %s_library\n", section.library)
+    local call = api.globals[section.library]
+    if call then put("---@overload %s\n", signature(call)) end
     fields(section.values)
     put("%s = {}\n\n", section.library)
     functions(section.functions, section.library, ".")

@@ -64,8 +64,8 @@ local function variable_type(variable)
 end
 
 local function global_type(name)
-  if api.libraries[name] then return { library = name } end
   local entry = api.globals[name]
+  if api.libraries[name] then return { library = name, entry = entry, path = entry and name } end -- ip can be called
   if entry then return entry.call and { entry = entry, path = name } or of_text(entry.type) end
   if name ~= "" and api.base[name] then return { base = name } end
   return nil

@@ -55,7 +55,8 @@ local net_of = memoised(function(text)
   return ffi.new(net_t, { { band(first._hi, mask[0]), band(first._lo, mask[1]) }, { mask[0], mask[1] }, prefix })
 end)
 
-function core.ip(text)
+-- What ip"10.0.0.1" does: `ip` is a table, the standard library's, that can be called.
+function core.ip_call(_, text)
   if type(text) ~= "string" then error('ip: a text expected, as in ip"10.0.0.1", got ' .. show(text), 2) end
   return ip_of(text) or error("ip: " .. show(text) .. " is no address", 2)
 end

@@ -39,9 +39,9 @@ function core.show(value)
 end
 
 -- An __index for a table of methods: what is not there is named, with what is near. All names are kept by what has
--- them: the reference is compared with them.
+-- them: the reference is compared with them. `call`, if given, is what calling the table does.
 core.members = {}
-function core.closed(methods, what)
+function core.closed(methods, what, call)
   local known = {}
   for name in pairs(methods) do known[#known + 1] = name end
   table.sort(known)
@@ -53,6 +53,7 @@ function core.closed(methods, what)
               .. core.suggest(key, known) .. all, 2)
     end,
     __newindex = function() error(what .. " is read-only", 2) end,
+    __call = call,
     __metatable = false,
   })
 end

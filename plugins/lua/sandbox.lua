@@ -192,7 +192,8 @@ local function builtins(instance)
   env.table.unpack, env.table.new, env.table.clear = unpack, core.table_new, core.table_clear
   env.string, env.coroutine = string_library(), pick(coroutine, coroutine_names)
   env.coroutine.resume, env.coroutine.wrap = safe_resume, safe_wrap
-  env.ip, env.net, env.engine, env.args = core.ip, core.net, instance.engine, instance.args
+  env.net, env.engine, env.args = core.net, instance.engine, instance.args
+  for name, library in pairs(core.protocol_libraries()) do env[name] = library end
   env.require = instance.require
   if core.trusted then env.ffi = ffi end
   return env

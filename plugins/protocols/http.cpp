@@ -180,4 +180,14 @@ std::uint32_t http_head_len(const engine_http* http, const engine_cell* cell) no
   return static_cast<std::uint32_t>(behind);
 }
 
+double decimal(const std::uint8_t* text, std::uint32_t length) noexcept {
+  if (length == 0 || length > 15) return -1;
+  double value = 0;
+  for (std::uint32_t i = 0; i < length; ++i) {
+    if (text[i] < '0' || text[i] > '9') return -1;
+    value = value * 10 + (text[i] - '0');
+  }
+  return value;
+}
+
 }  // namespace plugins::protocols

@@ -16,4 +16,7 @@ bool http_field(const engine_http* http, const engine_cell* cell, const char* na
 
 std::uint32_t http_head_len(const engine_http* http, const engine_cell* cell) noexcept;
 
+// Digits alone, so many that each whole number is exact; -1 if it is none.
+double decimal(const std::uint8_t* text, std::uint32_t length) noexcept;
+
 }  // namespace plugins::protocols

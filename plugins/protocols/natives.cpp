@@ -9,9 +9,9 @@ namespace plugins {
 
 const engine_protocol_natives& protocol_natives() noexcept {
   using namespace protocols;
-  static constexpr engine_protocol_natives table = {parse_eth,  parse_arp,  parse_ip,     parse_tcp, parse_icmp,
-                                                    parse_dns,  parse_http, parse_tls,    mac_text,  dns_name,
-                                                    dns_answer, http_field, http_head_len};
+  static constexpr engine_protocol_natives table = {parse_eth,  parse_arp,  parse_ip,      parse_tcp, parse_icmp,
+                                                    parse_dns,  parse_http, parse_tls,     mac_text,  dns_name,
+                                                    dns_answer, http_field, http_head_len, decimal};
   return table;
 }
 
