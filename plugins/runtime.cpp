@@ -323,6 +323,7 @@ std::vector<Structure*>& State::structures() noexcept { return impl_->instance.s
 Statistics State::statistics() const noexcept {
   Statistics result = impl_->stats;
   result.dead = impl_->dead;
+  result.capture_refused = impl_->shared.capture_refused;
   result.memory_bytes = impl_->allocator.used_bytes();
   result.peak_memory_bytes = impl_->allocator.peak_bytes();
   return result;

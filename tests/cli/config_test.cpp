@@ -62,7 +62,7 @@ TEST(Configuration, NamesTheAllowedValues) {
             "e.lua:3: plugin.memory: must be a size in 1MiB..4GiB; for example 64MiB");
   EXPECT_EQ(refused("capture { cpus = \"1-x\" }"),
             "e.lua:1: capture.cpus: must be a list of CPU numbers and ranges; for example 2-5,8");
-  EXPECT_EQ(refused("sink \"csv\" {}"), "e.lua:1: sink \"csv\": unknown kind of sink; known: json");
+  EXPECT_EQ(refused("sink \"csv\" {}"), "e.lua:1: sink \"csv\": unknown kind of sink; known: json, pcapng");
 }
 
 TEST(Configuration, RefusesWrongTypes) {
