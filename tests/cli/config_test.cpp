@@ -50,6 +50,10 @@ TEST(Configuration, NamesFileLineAndKeyOfAnUnknownKey) {
   EXPECT_EQ(refused("plugin \"a.lua\" {}\nplugin \"b.lua\" { args = { nmae = 1 },\n  nmae = \"q\" }"),
             "e.lua:3: plugin.nmae: unknown key; did you mean name?");
   EXPECT_EQ(refused("sink \"json\" { zzz = 1 }"), "e.lua:1: sink.zzz: unknown key; known keys: format or path");
+  EXPECT_EQ(refused("sink \"pcapng\" {\n capture_onyl = true }"),
+            "e.lua:2: sink.capture_onyl: unknown key; did you mean capture_only?");
+  EXPECT_EQ(refused("sink \"pcapng\" { format = \"json\" }"),
+            "e.lua:1: sink.format: unknown key; known keys: capture_only or path");
 }
 
 TEST(Configuration, NamesTheAllowedValues) {
@@ -94,6 +98,8 @@ TEST(Configuration, SaysWhatIsNotAvailableYet) {
   EXPECT_EQ(refused("plugin \"a\" { deadline_ms = 50 }"), "e.lua:1: plugin.deadline_ms: is not available yet");
   EXPECT_EQ(refused("capture {}\ncapture {}"),
             "e.lua:2: capture: a second capture block is not available yet; keep one");
+  EXPECT_EQ(refused("sink \"json\" {} sink \"pcapng\" {}\nsink \"json\" {}"),
+            "e.lua:2: sink: a second sink \"json\" block is not available yet; keep one");
 }
 
 TEST(Configuration, RefusesMisspeltBlocksAndGlobalsThatDoNothing) {
