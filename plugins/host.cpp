@@ -9,6 +9,7 @@
 #include "plugins/impl.h"
 #include "plugins/json_text.h"
 #include "plugins/kinds.h"
+#include "plugins/watchdog.h"
 
 namespace plugins {
 namespace {
@@ -180,10 +181,10 @@ int quote(lua_State* L) {
 }  // namespace
 
 void State::Impl::register_host_functions() {
-  constexpr luaL_Reg functions[] = {{"declare_structure", declare_structure},
-                                    {"declare_record", declare_record},
-                                    {"log", log_message},
-                                    {"quote", quote}};
+  constexpr luaL_Reg functions[] = {{"declare_structure", held<declare_structure>},
+                                    {"declare_record", held<declare_record>},
+                                    {"log", held<log_message>},
+                                    {"quote", held<quote>}};
   lua_newtable(L);
   for (const luaL_Reg& function : functions) {
     lua_pushlightuserdata(L, this);

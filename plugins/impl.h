@@ -8,7 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "plugins/alloc.h"
+#include "plugins/arena.h"
+#include "plugins/machine_code.h"
 #include "plugins/native.h"
 #include "plugins/runtime.h"
 
@@ -36,6 +37,9 @@ class RateLimit {
   std::uint64_t second_ = 0;
 };
 
+// Why a state is out of service.
+enum class Death : std::uint8_t { none, memory, deadline };
+
 struct State::Impl {
   Impl(const PluginSpec& spec, const Binding& binding);
   ~Impl();
@@ -60,15 +64,20 @@ struct State::Impl {
   // host.cpp
   void register_host_functions();
 
-  // runtime.cpp: into Lua. All calls that can allocate go through guarded(): false if the memory's cap was met, or had
-  // been before. The state is dead then and must not be touched. No object with a destructor may live in `work`.
+  // runtime.cpp: into Lua. All calls that can allocate or run the plugin's code go through guarded(): false if the
+  // memory's cap was met or the deadline passed, or had been before. The state is dead then and must not be touched. No
+  // object with a destructor may live in `work`.
   template <typename Work>
   bool guarded(const Work& work) noexcept {
     return enter([](const void* given) { (*static_cast<const Work*>(given))(); }, &work);
   }
   bool enter(void (*work)(const void*), const void* argument) noexcept;
   int protected_call(int arguments, int results) noexcept;  // lua_pcall, or kDead
-  void die() noexcept;
+  void arm(std::jmp_buf* way_out) noexcept;                 // nullptr: disarms
+  void die(Death of) noexcept;
+  void close() noexcept;
+  std::uint64_t deadline_ns() const noexcept;
+  std::string death_text() const;
   void drop_half_message() noexcept;
   void tell_death() noexcept;
   bool is_missing(std::uint64_t packets) noexcept;
@@ -86,7 +95,8 @@ struct State::Impl {
 
   PluginSpec spec;
   Binding bound;
-  CappedAllocator allocator;  // before the state that frees into it
+  Arena arena;  // before the state that frees into it
+  MachineCode machine_code;
   lua_State* L = nullptr;
   engine_binding shared{};
   engine_outbox* outbox = nullptr;  // the worker's, or the warm-up's
@@ -97,9 +107,13 @@ struct State::Impl {
   bool by_batch = false;
   bool has_packet_hook = false;
   bool index_is_identity = true;
-  bool dead = false;        // Lua's memory is in no defined state: never entered or closed again
-  bool death_told = false;  // there was room for the message
+  bool dead = false;  // Lua's memory is in no defined state: never entered or closed again
+  Death death = Death::none;
+  const char* entered = "the load";  // what the plugin is entered for, as told when it is cut off
+  bool death_told = false;           // there was room for the message
   std::uint32_t outbox_at_entry = 0;
+  std::uint64_t emitted_at_entry = 0;
+  std::uint64_t deadline_at_entry_ns = 0;
   std::string quoted;                   // of host.quote: nothing with a destructor may live when Lua allocates
   std::size_t collect_above_bytes = 0;  // what Lua must hold for the next garbage step
   std::size_t collected_at_bytes = 0;   // what it held after the last one

@@ -9,6 +9,7 @@
 #include "plugins/impl.h"
 #include "plugins/key.h"
 #include "plugins/native_groups.h"
+#include "plugins/watchdog.h"
 
 namespace plugins {
 namespace {
@@ -49,18 +50,18 @@ constexpr char kCacheModules[] =
 }  // namespace
 
 State::Impl::Impl(const PluginSpec& given, const Binding& binding)
-    : spec(given), bound(binding), allocator(given.memory_bytes), outbox(binding.outbox) {
+    : spec(given), bound(binding), arena(given.memory_bytes), outbox(binding.outbox) {
   shared.packets = bound.packets;
   shared.capacity = bound.capacity;
   shared.plugin = bound.plugin_index;
   shared.epoch_ns = bound.epoch_ns;
   shared.cell.frames = bound.frames;
-  shared.marks = reinterpret_cast<engine_marks*>(bound.marks);
   for (std::uint32_t i = 0; i < std::size(shared.index); ++i) shared.index[i] = static_cast<std::uint16_t>(i);
   if (bound.capacity > std::size(shared.index)) fail("a batch holds at most 256 packets");
   // LuaJIT crashes when its own first blocks are refused (lj_state.c, close_state of a half-made state).
   if (spec.memory_bytes < kLeastMemory_bytes) fail("needs at least 1 MiB of memory");
-  L = lua_newstate(CappedAllocator::allocate, &allocator);
+  start_watchdog(spec.deadline_ns);
+  L = lua_newstate(Arena::allocate, &arena);
   if (L == nullptr) fail("not enough memory for a Lua state");
   lua_atpanic(L, panic);
   try {
@@ -82,19 +83,24 @@ State::Impl::Impl(const PluginSpec& given, const Binding& binding)
     if (!alive) fail_for_memory();
     loading = false;
   } catch (const OutOfMemory&) {
-    lua_close(L);
+    close();
     fail_for_memory();
   } catch (...) {
-    if (!dead) lua_close(L);
+    close();
     throw;
   }
-  collect_above_bytes = collected_at_bytes = allocator.used_bytes() + (256u << 10);
+  collect_above_bytes = collected_at_bytes = arena.used_bytes() + (256u << 10);
 }
 
-// A dead state's memory stays allocated, its cap at most and its machine code: to find the blocks, each would need a
-// header, and Lua's own lists can't be trusted in the middle of an allocation.
-State::Impl::~Impl() {
-  if (L != nullptr && !dead) lua_close(L);
+State::Impl::~Impl() { close(); }
+
+// The arena and the machine code are given back as a whole, whatever condition they are in. Closing only serves what
+// finalizers do outside of them, which without ffi nobody has; and it is the plugin's code that runs then.
+void State::Impl::close() noexcept {
+  if (L == nullptr || !spec.trusted) return;
+  loading = true;
+  entered = "a finalizer";
+  guarded([this] { lua_close(L); });
 }
 
 void State::Impl::fail(std::string_view reason) const {
@@ -112,6 +118,7 @@ void State::Impl::run_text(const char* code) {
 
 // Throws what the failed call left on the stack, as one line.
 void State::Impl::check(int status) {
+  if (death == Death::deadline) fail(death_text());
   if (dead || status == LUA_ERRMEM) fail_for_memory();
   if (status == 0) return;
   const char* text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : nullptr;
@@ -202,7 +209,7 @@ void State::Impl::load_library() {
   check(luaL_loadstring(L, kCacheModules));
   lua_pushvalue(L, kCore);
   lua_pushlightuserdata(L, this);
-  lua_pushcclosure(L, load_module, 1);
+  lua_pushcclosure(L, held<load_module>, 1);
   check(protected_call(2, 0));
   for (const char* loop : {"run", "run_index", "run_batch"}) lua_getfield(L, kCore, loop);
 }
@@ -222,6 +229,7 @@ void State::Impl::compile() {
 // A fresh instance of the plugin, with its hook at kHook.
 void State::Impl::instantiate(bool as_dry) {
   dry = as_dry;
+  entered = "the load";
   instance = Instance{};
   lua_settop(L, kChunk);
   lua_getfield(L, kCore, "instantiate");
@@ -249,6 +257,7 @@ void State::Impl::call_on_start() {
   lua_getfield(L, -1, "on_start");
   lua_remove(L, -2);
   if (lua_isnil(L, -1)) return lua_pop(L, 1);
+  entered = "on_start";
   push_info(L, bound);
   check(protected_call(1, 0));
 }

@@ -5,6 +5,7 @@
 #include <ctime>
 
 #include "plugins/impl.h"
+#include "plugins/watchdog.h"
 
 namespace plugins {
 namespace {
@@ -12,6 +13,8 @@ namespace {
 constexpr std::uint64_t kFirstMessages = 10;
 // Collecting below so much garbage would cost more than it gives back.
 constexpr std::size_t kCollectAfter_bytes = 256u << 10;
+constexpr std::uint64_t kLoadDeadlines = 50;
+constexpr std::uint64_t kLeastLoadDeadline_ns = 100'000'000;
 
 std::uint64_t monotonic_seconds() noexcept {
   timespec now;
@@ -41,30 +44,56 @@ void State::Impl::begin_crossing(std::uint32_t count) noexcept {
   shared.cell.next = 0;
 }
 
-// The only place that Lua is entered from. setjmp without the signal mask: no system call.
+// The only place that Lua is entered from. setjmp without the signal mask: no system call, and the handler of the cut
+// leaves none changed.
 bool State::Impl::enter(void (*work)(const void*), const void* argument) noexcept {
   if (dead) return false;
   outbox_at_entry = outbox->used;
+  emitted_at_entry = outbox->emitted;
+  shared.expired = 0;
+  deadline_at_entry_ns = deadline_ns();
+  const Turn turn(deadline_at_entry_ns);
   std::jmp_buf way_out;
-  if (_setjmp(way_out) != 0) {
-    die();
-    return false;
+  const int left = _setjmp(way_out);
+  if (left == 0) {
+    arm(&way_out);
+    work(argument);
   }
-  allocator.arm(&way_out);
-  work(argument);
-  allocator.arm(nullptr);
-  return true;
+  arm(nullptr);
+  if (left == 0 && shared.expired == 0) return true;
+  // What came back by itself, but too late, is dead as well.
+  die(left == 0 || left == kCutOff ? Death::deadline : Death::memory);
+  return false;
+}
+
+// The signal handler goes by the way out alone: it is stored last, and taken away first.
+void State::Impl::arm(std::jmp_buf* way_out) noexcept {
+  Post& post = this_post;
+  post.way_out = nullptr;
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  post.held = false;  // the arena's way out passes by what would have reset it
+  arena.arm(way_out);
+  current_machine_code = way_out != nullptr ? &machine_code : nullptr;
+  post.code = &machine_code;
+  post.expired = &shared.expired;
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  post.way_out = way_out;
+}
+
+std::uint64_t State::Impl::deadline_ns() const noexcept {
+  return loading ? std::max(spec.deadline_ns * kLoadDeadlines, kLeastLoadDeadline_ns) : spec.deadline_ns;
 }
 
 int State::Impl::protected_call(int arguments, int results) noexcept {
   int status = kDead;
-  guarded([&] { status = lua_pcall(L, arguments, results, 0); });
-  return status;
+  return guarded([&] { status = lua_pcall(L, arguments, results, 0); }) ? status : kDead;
 }
 
-void State::Impl::die() noexcept {
+void State::Impl::die(Death of) noexcept {
   dead = true;
+  death = of;
   ++stats.errors;
+  if (of == Death::deadline) ++stats.cutoffs;
   drop_half_message();
   // A dry run and a load that end like this are errors of the load.
   death_told = dry || loading;
@@ -72,13 +101,15 @@ void State::Impl::die() noexcept {
 }
 
 // A record or an emit that was being written is the last in the outbox, its head is whole. If it was complete, it is
-// counted as dropped nevertheless.
+// counted as dropped nevertheless. Lua may have been stopped between two stores, so the messages are counted anew.
 void State::Impl::drop_half_message() noexcept {
   engine_message head{};
   std::uint32_t last = outbox->used;
+  outbox->emitted = emitted_at_entry;
   for (std::uint32_t at = outbox_at_entry; at < outbox->used; at += head.length) {
     std::memcpy(&head, outbox->data + at, sizeof head);
     last = at;
+    if (head.kind == ENGINE_MESSAGE_RECORD || head.kind == ENGINE_MESSAGE_JSON) ++outbox->emitted;
   }
   if (head.kind != ENGINE_MESSAGE_RECORD && head.kind != ENGINE_MESSAGE_JSON) return;
   outbox->used = last;
@@ -86,10 +117,16 @@ void State::Impl::drop_half_message() noexcept {
   ++outbox->dropped;
 }
 
+std::string State::Impl::death_text() const {
+  if (death == Death::deadline) {
+    return std::string(entered) + " ran longer than its deadline of " +
+           std::to_string(deadline_at_entry_ns / 1'000'000) + " ms; cut off";
+  }
+  return "needs more memory than its cap of " + std::to_string(spec.memory_bytes >> 20) + " MiB; taken out of service";
+}
+
 void State::Impl::tell_death() noexcept {
-  if (death_told) return;
-  const std::string cap = std::to_string(spec.memory_bytes >> 20) + " MiB";
-  death_told = append(ENGINE_MESSAGE_ERROR, -1, "needs more memory than its cap of " + cap + "; taken out of service");
+  if (!death_told) death_told = append(ENGINE_MESSAGE_ERROR, -1, death_text());
 }
 
 // Whether the state is dead; then these packets are missed.
@@ -103,6 +140,8 @@ bool State::Impl::is_missing(std::uint64_t packets) noexcept {
 
 // Runs the loop over places first..last, again from behind each packet that failed.
 void State::Impl::offer(int loop, std::uint32_t first, std::uint32_t last, bool indexed) noexcept {
+  entered = "on_packet";
+  const Turn turn(deadline_ns());  // the deadline is the batch's, however often it is entered again
   for (;;) {
     shared.cell.next = indexed ? shared.index[first] : first;
     lua_pushvalue(L, loop);
@@ -123,12 +162,14 @@ void State::Impl::offer(int loop, std::uint32_t first, std::uint32_t last, bool 
 
 // The plugin has the loop: after an error there is no place to go on from.
 void State::Impl::offer_batch() noexcept {
+  entered = "on_batch";
   lua_pushvalue(L, kRunBatch);
   lua_pushvalue(L, kHook);
   if (protected_call(1, 0) > 0) report_error();
 }
 
 void State::Impl::call_hook(const char* name, const double* argument) noexcept {
+  entered = name;
   begin_crossing(0);
   shared.cell.next = bound.capacity;
   int status = 0;
@@ -146,6 +187,7 @@ void State::Impl::call_hook(const char* name, const double* argument) noexcept {
 // Callbacks that the crossing left in tables. One that fails is reported; those behind it wait for the next crossing.
 void State::Impl::drain() noexcept {
   if (shared.pending == 0 || dead) return;
+  entered = "a table's callback";
   begin_crossing(0);
   int status = 0;
   guarded([&] {
@@ -282,16 +324,17 @@ void State::stop() noexcept {
 // switches the automatic collector on again (lj_api.c), hence the stop behind it.
 void State::collect_garbage_step() noexcept {
   Impl& s = *impl_;
-  const std::size_t used = s.allocator.used_bytes();
+  const std::size_t used = s.arena.used_bytes();
   if (used < s.collect_above_bytes || s.is_missing(0)) return;
   const std::size_t grown = used > s.collected_at_bytes ? used - s.collected_at_bytes : 0;
+  s.entered = "a garbage step";
   bool cycle_done = false;
   const bool alive = s.guarded([&] {
     cycle_done = lua_gc(s.L, LUA_GCSTEP, static_cast<int>(grown >> 10)) != 0;
     lua_gc(s.L, LUA_GCSTOP, 0);
   });
   if (!alive) return;
-  s.collected_at_bytes = s.allocator.used_bytes();
+  s.collected_at_bytes = s.arena.used_bytes();
   if (!cycle_done) {
     s.collect_above_bytes = s.collected_at_bytes;
     return;
@@ -323,12 +366,14 @@ std::vector<Structure*>& State::structures() noexcept { return impl_->instance.s
 Statistics State::statistics() const noexcept {
   Statistics result = impl_->stats;
   result.dead = impl_->dead;
-  result.capture_refused = impl_->shared.capture_refused;
-  result.memory_bytes = impl_->allocator.used_bytes();
-  result.peak_memory_bytes = impl_->allocator.peak_bytes();
+  result.memory_bytes = impl_->arena.used_bytes();
+  result.peak_memory_bytes = impl_->arena.peak_bytes();
   return result;
 }
 
-std::string_view State::condition() const noexcept { return impl_->dead ? "out of memory" : "running"; }
+std::string_view State::condition() const noexcept {
+  if (!impl_->dead) return "running";
+  return impl_->death == Death::deadline ? "cut off" : "out of memory";
+}
 
 }  // namespace plugins

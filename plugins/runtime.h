@@ -33,9 +33,10 @@ struct PluginSpec {
   Arguments args;
   std::size_t memory_bytes = 64u << 20;  // cap on what Lua allocates
   bool trusted = false;                  // gives the plugin ffi
+  // What a batch, a tick, a stop or a garbage step may take of the thread's time; loading and on_start may take fifty
+  // times as much, at least a tenth of a second. Longer ones are cut off.
+  std::uint64_t deadline_ns = 20'000'000;
 };
-
-class Marks;
 
 // Plain values about where the state runs, for on_start(info).
 struct WorkerInfo {
@@ -56,7 +57,6 @@ struct Binding {
   std::uint32_t capacity = 256;
   const std::uint8_t* frames = nullptr;
   engine_outbox* outbox = nullptr;
-  Marks* marks = nullptr;        // what the worker's plugins chose to have written; nullptr: nothing is written
   Registry* registry = nullptr;  // the plugin's, shared by all workers; nullptr: a state's own
   std::uint64_t epoch_ns = 0;
   std::uint32_t worker = 0;
@@ -68,12 +68,12 @@ struct Binding {
 
 // Written by the worker's thread; others read them after it has ended.
 struct Statistics {
-  std::uint64_t packets = 0;          // offered, those skipped by an error included
-  std::uint64_t errors = 0;           // those missed included
-  std::uint64_t missed = 0;           // never seen by the plugin, since it was dead
-  std::uint64_t capture_refused = 0;  // packets that the plugin wanted written and that are not
-  bool dead = false;                  // met the cap of its memory: out of service
-  std::size_t memory_bytes = 0;       // what Lua holds now
+  std::uint64_t packets = 0;     // offered, those skipped by an error included
+  std::uint64_t errors = 0;      // those missed included
+  std::uint64_t missed = 0;      // never seen by the plugin, since it was dead
+  std::uint64_t cutoffs = 0;     // the deadline passed
+  bool dead = false;             // met the cap of its memory, or was cut off: out of service
+  std::size_t memory_bytes = 0;  // what Lua holds now
   std::size_t peak_memory_bytes = 0;
 };
 
@@ -87,7 +87,8 @@ class State {
 
   // One crossing each: offers packets[0..count), or those of the index list (ascending). An error skips that packet
   // for this plugin, is counted, and goes as ENGINE_MESSAGE_ERROR to the outbox: the first 10, then one per second.
-  // A plugin that needs more memory than its cap is dead from then on: one message, and all its packets are errors.
+  // A plugin that needs more memory than its cap, or is cut off since it passed its deadline, is dead from then on: one
+  // message, and all its packets are errors.
   void run(std::uint32_t count) noexcept;
   void run(std::span<const std::uint16_t> index) noexcept;
   void tick(double now_ns) noexcept;  // ns since the epoch; the caller has filled packets[capacity].time and _place
@@ -104,7 +105,7 @@ class State {
   const std::vector<RecordSchema>& schemas() const noexcept;
   std::vector<Structure*>& structures() noexcept;
   Statistics statistics() const noexcept;
-  std::string_view condition() const noexcept;  // "running" or "out of memory"
+  std::string_view condition() const noexcept;  // "running", "out of memory" or "cut off"
 
   struct Impl;  // plugins/impl.h, for the runtime's own files
 

@@ -104,6 +104,7 @@ class Lab {
     b.worker = 3;
     b.plugin_index = 5;
     b.info = {"eth7", {2, 6}, 1, 0};
+    b.observer = observer;
     if (warm) {
       traffic.resize(300);
       fill(traffic, 12345);
@@ -168,6 +169,7 @@ class Lab {
   std::vector<std::uint8_t> memory;
   engine_outbox outbox{};
   plugins::PluginSpec spec;
+  plugins::Observer* observer = nullptr;
   bool warm = false;
   std::unique_ptr<plugins::State> state;
 

@@ -7,9 +7,6 @@
 
 using lab::Lab;
 
-// A state that ran out of memory keeps it.
-extern "C" const char* __lsan_default_suppressions() { return "leak:plugins::CappedAllocator"; }
-
 namespace {
 
 TEST(Garbage, IsCollectedBetweenBatchesAsFastAsItIsMade) {

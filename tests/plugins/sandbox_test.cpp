@@ -287,6 +287,7 @@ TEST(Sandbox, EndsRecursionThroughTheNativeStackWithAnError) {
         "table.sort({ setmetatable({}, m), setmetatable({}, m) })"}) {
     Lab lab;
     lab.spec.memory_bytes = 1u << 30;  // thousands of coroutines
+    lab.spec.deadline_ns = 10'000'000'000;
     lab.load("function on_packet(p) " + std::string(code) + " end");
     lab.run(2);
     EXPECT_EQ(lab.state->statistics().errors, 2u) << code;
@@ -294,6 +295,7 @@ TEST(Sandbox, EndsRecursionThroughTheNativeStackWithAnError) {
     EXPECT_SAYS(lab.messages()[0].text(), "stack overflow");
     Lab load;
     load.spec.memory_bytes = 1u << 30;
+    load.spec.deadline_ns = 10'000'000'000;
     EXPECT_SAYS(load.load_error(code), "stack overflow");
   }
   Lab lab;  // and still do what they do
