@@ -18,6 +18,15 @@ local function unknown(what, key, known)
   error(what .. " has no '" .. (type(key) == "string" and key or type(key)) .. "'" .. suggest(key, known), 3)
 end
 
+local objects = {}
+
+-- What tostring says of an object of the library; nil for anything else.
+function core.protocol_text(value)
+  for i = 1, #objects do
+    if istype(objects[i].type, value) then return objects[i].what end
+  end
+end
+
 -- Makes the object of one protocol. `get` holds a function per field: get.name(object).
 function core.protocol_object(ctype, what, get)
   local known = {}
@@ -25,6 +34,7 @@ function core.protocol_object(ctype, what, get)
   table.sort(known)
   core.members[what] = known
   local object_t = ffi.typeof(ctype)
+  objects[#objects + 1] = { type = object_t, what = what }
   ffi.metatype(object_t, {
     __index = function(object, key)
       if object._generation ~= cell.generation or object._packet ~= cell.next then stale(what) end

@@ -20,7 +20,7 @@ local function cdata_text(value)
   if istype(core.packet_t, value) then return core.packet_text(value) end
   if istype(core.view_t, value) then return core.view_text(value) end
   if istype(core.batch_t, value) then return raw.tostring(value) end
-  return core.trusted and raw.tostring(value) or "native object"
+  return core.protocol_text(value) or (core.trusted and raw.tostring(value) or "native object")
 end
 
 local function safe_tostring(value)

@@ -70,7 +70,11 @@ class Lab {
 
   // UDP packets that differ in source, ports and time; byte n of each frame is n.
   void fill(std::uint32_t seed) { fill(packets, seed); }
-  static void fill(std::vector<engine_packet>& packets, std::uint32_t seed) {
+  void fill(std::vector<engine_packet>& packets, std::uint32_t seed) const {
+    for (std::size_t i = 0; i < packets.size() && !given.empty(); ++i) {
+      std::memcpy(static_cast<void*>(&packets[i]), &given[(i + seed * 977) % given.size()], sizeof packets[i]);
+    }
+    if (!given.empty()) return;
     for (std::uint32_t i = 0; i < packets.size(); ++i) {
       engine_packet& p = packets[i];
       std::memset(static_cast<void*>(&p), 0, sizeof p);
@@ -165,6 +169,7 @@ class Lab {
 
   std::vector<engine_packet> packets;
   std::vector<engine_packet> traffic;
+  std::vector<engine_packet> given;  // of frames: taken in turn instead of those that fill() makes up
   std::vector<std::uint8_t> frames;
   std::vector<std::uint8_t> memory;
   engine_outbox outbox{};
