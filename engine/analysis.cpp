@@ -28,6 +28,7 @@ constexpr engine_message message_of(std::uint32_t length, std::uint8_t kind, std
 Analysis::Analysis(const AnalysisConfig& config)
     : ring_(config.ring_bytes),
       lossless_(config.lossless),
+      packets_to_file_(config.packets_to_file),
       datalink_(config.datalink),
       epoch_ns_(config.epoch_ns),
       make_room_(config.make_room) {
@@ -39,6 +40,7 @@ void Analysis::add_plugin(const plugins::PluginSpec& spec, plugins::Binding bind
   binding.packets = packets_.data();
   binding.capacity = kMaxBatchPackets;
   binding.outbox = &outbox_;
+  if (packets_to_file_ != nullptr) binding.marks = &packets_to_file_->marks();
   binding.epoch_ns = epoch_ns_;
   slot->plugin = binding.plugin_index;
   slot->registry = binding.registry;
@@ -75,14 +77,17 @@ void Analysis::begin(const std::uint8_t* frames, std::uint64_t epoch_ns) noexcep
   }
   if (summary_) summary_boundary_ns_ = (epoch_ns / summary_interval_ns_ + 1) * summary_interval_ns_;
   find_next_boundary();
+  if (packets_to_file_ != nullptr) packets_to_file_->begin(frames, epoch_ns);
   ring_.publish();
 }
 
 void Analysis::run(std::uint32_t count) noexcept {
   if (count == 0) return;
   ++batches_;
+  if (packets_to_file_ != nullptr) packets_to_file_->marks().begin(count);
   for (auto& slot : slots_) run_plugin(*slot, count);
   if (summary_) summary_->add(packets_.data(), count);
+  if (packets_to_file_ != nullptr) packets_to_file_->offer(packets_.data(), count);
   ring_.publish();
 }
 
@@ -230,6 +235,7 @@ void Analysis::hand_over(plugins::Structure& structure, std::uint8_t plugin, dou
 }
 
 void Analysis::progress(double place) noexcept {
+  if (packets_to_file_ != nullptr) packets_to_file_->progress(place);
   if (send(ENGINE_MESSAGE_PROGRESS, kEngineItself, 0, 0, place, std::uint64_t{0})) ring_.publish();
 }
 
@@ -241,6 +247,7 @@ void Analysis::stop(std::uint64_t now_ns, double place) noexcept {
     slot->state->stop();
     close_window();
   }
+  if (packets_to_file_ != nullptr) packets_to_file_->finish();
   ring_.publish();
 }
 

@@ -17,6 +17,7 @@
 #include "bpf/filter.h"
 #include "engine/results/summary.h"
 #include "engine/spsc.h"
+#include "engine/write/packet_lane.h"
 #include "plugins/abi.h"
 #include "plugins/runtime.h"
 
@@ -38,7 +39,8 @@ struct AnalysisConfig {
   bool lossless = false;            // files: wait for the collector instead of losing results
   std::function<bool()> make_room;  // lossless only: asks the collector to empty the ring and waits a moment
   std::uint64_t epoch_ns = 0;
-  int datalink = bpf::filter_ethernet;  // what frames begin with: the plugins' filters are compiled for it
+  PacketLane* packets_to_file = nullptr;  // --write; nullptr: none
+  int datalink = bpf::filter_ethernet;    // what frames begin with: the plugins' filters are compiled for it
 };
 
 class Analysis {
@@ -105,6 +107,7 @@ class Analysis {
 
   SpscRing ring_;
   bool lossless_;
+  PacketLane* packets_to_file_;
   int datalink_;
   std::uint64_t epoch_ns_;
   std::function<bool()> make_room_;

@@ -44,6 +44,7 @@ class FileRun {
   SummaryFile summary_;
   FileSource source_;
   PluginSet plugins_;
+  std::unique_ptr<PacketWriter> packet_file_;  // its lanes outlive the workers
   std::vector<std::unique_ptr<Analysis>> analyses_;
   std::vector<std::unique_ptr<FileWorker>> workers_;
   std::unique_ptr<Collector> collector_;
@@ -70,6 +71,13 @@ FileRun::FileRun(const cli::Settings& settings, cli::Log& log, cli::Signals& sig
       plugins_(settings) {}
 
 void FileRun::load_analyses() {
+  if (!settings_.write_path.empty()) {
+    pcapng::Interface interface;
+    interface.name = settings_.pcap_path;
+    interface.link_type = source_.file_link_type();
+    packet_file_ =
+        open_packet_file(settings_, source_.workers(), interface, source_.epoch_ns(), log_, [this] { source_.stop(); });
+  }
   for (std::uint32_t i = 0; i < source_.workers(); ++i) {
     AnalysisConfig config;
     config.ring_bytes = kRing_bytes;
@@ -81,6 +89,7 @@ void FileRun::load_analyses() {
     };
     config.epoch_ns = source_.epoch_ns();
     config.datalink = source_.datalink();
+    config.packets_to_file = packet_file_ ? &packet_file_->lane(i) : nullptr;
     auto analysis = std::make_unique<Analysis>(config);
     plugins_.load({settings_.pcap_path, {0}, -1, -1}, i, *analysis);
     analysis->begin(source_.queue(i).frames(), source_.epoch_ns());
@@ -115,6 +124,7 @@ void FileRun::start_threads() {
   cli::drop_privileges();
   try {
     collector_->start();
+    if (packet_file_) packet_file_->start();
     for (std::size_t i = 0; i < workers_.size(); ++i) {
       threads_.emplace_back([this, i] {
         workers_[i]->run();
@@ -125,22 +135,37 @@ void FileRun::start_threads() {
   } catch (const std::system_error& error) {
     source_.stop();
     source_.run();  // nobody else does: ends every queue at once
-    for (std::size_t i = threads_.size(); i < workers_.size(); ++i) collector_->worker_ended(i);
+    for (std::size_t i = threads_.size(); i < workers_.size(); ++i) {
+      collector_->worker_ended(i);
+      if (packet_file_) packet_file_->lane(i).finish();
+    }
     for (std::thread& thread : threads_) thread.join();
     collector_->join();
     throw SetupError(ExitCode::runtime_failure, "start the workers' threads", error.what(), "see ulimit -u");
   }
 }
 
-// The reader ends by itself at the end of the file; a signal or --duration ends it before.
+// The reader ends by itself at the end of the file, the outputs once their readers have taken all; a signal or
+// --duration ends them before.
 void FileRun::watch() {
-  const int timeout_ms =
-      settings_.duration_s > 0 ? static_cast<int>(std::min(settings_.duration_s * 1e3, double{INT_MAX})) : -1;
-  std::array<pollfd, 2> waits{{{signals_.stop_fd(), POLLIN, 0}, {collector_->done_fd(), POLLIN, 0}}};
-  poll(waits.data(), waits.size(), timeout_ms);
-  if ((waits[1].revents & POLLIN) != 0) return;
-  source_.stop();
-  collector_->interrupt();
+  const std::uint64_t end_ns =
+      settings_.duration_s > 0 ? monotonic_ns() + static_cast<std::uint64_t>(settings_.duration_s * 1e9) : UINT64_MAX;
+  std::array<pollfd, 3> waits{{{signals_.stop_fd(), POLLIN, 0},
+                               {collector_->done_fd(), POLLIN, 0},
+                               {packet_file_ ? packet_file_->done_fd() : -1, POLLIN, 0}}};
+  while (waits[1].fd >= 0 || waits[2].fd >= 0) {
+    const std::uint64_t now_ns = monotonic_ns();
+    if (now_ns >= end_ns || (waits[0].revents & POLLIN) != 0) {
+      source_.stop();
+      collector_->interrupt();
+      if (packet_file_) packet_file_->interrupt();
+      return;
+    }
+    const std::uint64_t wait_ms = end_ns == UINT64_MAX ? INT_MAX : (end_ns - now_ns) / 1'000'000 + 1;
+    poll(waits.data(), waits.size(), static_cast<int>(std::min<std::uint64_t>(wait_ms, INT_MAX)));
+    for (pollfd& done : std::span(waits).subspan(1))
+      if ((done.revents & POLLIN) != 0) done.fd = -1;
+  }
 }
 
 // One entry for the file: the reader counts records, the queues what arrived, the workers what they analysed.
@@ -170,6 +195,7 @@ RunLedger FileRun::ledger() {
   count_lost_results(*collector_, std::vector<std::size_t>(workers_.size(), 0), run.queues);
   run.output = collector_->ledger();
   run.time_clamped = source_.counts().time_clamped.load();
+  close_packet_file(packet_file_.get(), run);
   return run;
 }
 
@@ -180,11 +206,13 @@ ExitCode FileRun::run() {
   watch();
   for (std::thread& thread : threads_) thread.join();
   collector_->join();
+  if (packet_file_) packet_file_->join();
   const RunLedger result = ledger();
   report(result, log_);
   summary_.write(result);
-  if (!output_failed_) source_.throw_if_cut_off();
-  return output_failed_ ? ExitCode::runtime_failure : ExitCode::done;
+  const bool failed = output_failed_ || (packet_file_ && packet_file_->failed());
+  if (!failed) source_.throw_if_cut_off();
+  return failed ? ExitCode::runtime_failure : ExitCode::done;
 }
 
 }  // namespace

@@ -111,6 +111,7 @@ void write_plugin(JsonWriter& json, const PluginLedger& plugin) {
   json.unsigned_number("memory_bytes", plugin.memory_bytes);
   json.unsigned_number("errors", plugin.errors);
   json.unsigned_number("cutoffs", plugin.cutoffs);
+  json.unsigned_number("capture_refused", plugin.capture_refused);
   json.text("state", plugin.state);
   json.end_item();
 }
@@ -123,6 +124,16 @@ void write_worker(JsonWriter& json, const WorkerLedger& worker) {
   json.unsigned_number("empty_polls", worker.empty_polls);
   json.unsigned_number("cpu_ns", worker.cpu_ns);
   json.end_item();
+}
+
+void write_write(JsonWriter& json, const WriteLedger& write) {
+  json.begin_object("write");
+  json.text("path", write.path);
+  json.unsigned_number("packets", write.packets);
+  json.unsigned_number("bytes", write.bytes);
+  json.unsigned_number("dropped", write.dropped);
+  json.unsigned_number("comments_cut", write.comments_cut);
+  json.end_object();
 }
 
 }  // namespace
@@ -152,6 +163,7 @@ std::string RunLedger::json() const {
   json.unsigned_number("lines", output.lines);
   json.unsigned_number("lines_dropped", output.lines_dropped);
   json.end_object();
+  if (write) write_write(json, *write);
   json.unsigned_number("time_clamped", time_clamped);
   json.begin_object("device");
   for (const auto& [name, value] : device) json.unsigned_number(name, value);

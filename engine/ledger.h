@@ -76,6 +76,7 @@ struct PluginLedger {
   std::uint64_t memory_bytes = 0;
   std::uint64_t errors = 0;
   std::uint64_t cutoffs = 0;
+  std::uint64_t capture_refused = 0;  // packets that it wanted written to a file and that are not
   std::string state = "running";
 };
 
@@ -92,6 +93,15 @@ struct OutputLedger {
   std::uint64_t lines_dropped = 0;  // the reader was too slow
 };
 
+// Packets written to a file with --write.
+struct WriteLedger {
+  std::string path;
+  std::uint64_t packets = 0;
+  std::uint64_t bytes = 0;         // of the file
+  std::uint64_t dropped = 0;       // packets that were to be written and are not in it
+  std::uint64_t comments_cut = 0;  // plugins' comments that are shortened or missing
+};
+
 struct RunLedger {
   std::string kernel;
   double duration_s = 0;
@@ -99,6 +109,7 @@ struct RunLedger {
   std::vector<PluginLedger> plugins;
   std::vector<WorkerLedger> workers;
   OutputLedger output;
+  std::optional<WriteLedger> write;
   std::uint64_t time_clamped = 0;                             // files: time stamps that went back
   std::vector<std::pair<std::string, std::uint64_t>> device;  // a cross-check, never added
 

@@ -56,6 +56,7 @@ class LiveRun {
  private:
   void prepare();
   void load_analyses();
+  void open_packet_file(std::uint64_t epoch_ns);
   void make_collector();
   void start_threads();
   void run_worker(std::size_t i) noexcept;
@@ -88,6 +89,7 @@ class LiveRun {
   // memory and sockets after the workers that used them.
   std::optional<cli::Promiscuous> promiscuous_;
   std::optional<Capture> capture_;
+  std::unique_ptr<PacketWriter> packet_file_;  // its lanes outlive the workers
   std::vector<std::unique_ptr<Analysis>> analyses_;
   RunControl control_;
   std::vector<std::unique_ptr<Worker>> workers_;
@@ -109,11 +111,22 @@ void LiveRun::prepare() {
   make_collector();
 }
 
+void LiveRun::open_packet_file(std::uint64_t epoch_ns) {
+  pcapng::Interface interface;
+  interface.name = capture_->link().name;
+  const xsk::Socket& first = capture_->shares().front().sockets.front();
+  interface.description = capture_->link().driver + ", mode " + std::string(xsk::to_string(first.mode()));
+  packet_file_ = engine::open_packet_file(settings_, capture_->shares().size(), interface, epoch_ns, log_,
+                                          [this] { signal_eventfd(stop_.get()); });
+}
+
 void LiveRun::load_analyses() {
   const std::uint64_t epoch_ns = wall_ns();
+  open_packet_file(epoch_ns);
   for (CaptureShare& share : capture_->shares()) {
-    auto analysis =
-        std::make_unique<Analysis>(AnalysisConfig{.ring_bytes = kRing_bytes, .make_room = {}, .epoch_ns = epoch_ns});
+    AnalysisConfig config{.ring_bytes = kRing_bytes, .make_room = {}, .epoch_ns = epoch_ns};
+    if (packet_file_) config.packets_to_file = &packet_file_->lane(analyses_.size());
+    auto analysis = std::make_unique<Analysis>(config);
     plugins::WorkerInfo info{capture_->link().name, share.placement.queues,
                              static_cast<std::int32_t>(share.placement.cpu),
                              static_cast<std::int32_t>(share.placement.node)};
@@ -159,6 +172,7 @@ void LiveRun::start_threads() {
   cli::drop_privileges(kept);
   try {
     collector_->start();
+    if (packet_file_) packet_file_->start();
     for (std::size_t i = 0; i < workers_.size(); ++i) threads_.emplace_back([this, i] { run_worker(i); });
     capture_->start();
   } catch (const std::system_error& error) {
@@ -273,9 +287,13 @@ void LiveRun::end_threads() {
   control_.phase.store(RunControl::draining, std::memory_order_release);
   signal_eventfd(wake_.get());
   for (std::thread& thread : threads_) thread.join();
-  for (std::size_t i = threads_.size(); i < workers_.size(); ++i) collector_->worker_ended(i);  // those that never ran
+  for (std::size_t i = threads_.size(); i < workers_.size(); ++i) {  // those that never ran
+    collector_->worker_ended(i);
+    if (packet_file_) packet_file_->lane(i).finish();
+  }
   end_ns_ = monotonic_ns();
   collector_->join();
+  if (packet_file_) packet_file_->join();
 }
 
 RunLedger LiveRun::ledger() {
@@ -296,6 +314,7 @@ RunLedger LiveRun::ledger() {
   count_lost_results(*collector_, first_of_worker, run.queues);
   run.output = collector_->ledger();
   run.device = capture_->device_counters();
+  close_packet_file(packet_file_.get(), run);
   return run;
 }
 
@@ -313,7 +332,8 @@ ExitCode LiveRun::run() {
   const RunLedger result = ledger();
   report(result, log_);
   summary_.write(result);
-  return output_failed_ || interface_lost_ ? ExitCode::runtime_failure : ExitCode::done;
+  const bool file_failed = packet_file_ && packet_file_->failed();
+  return output_failed_ || interface_lost_ || file_failed ? ExitCode::runtime_failure : ExitCode::done;
 }
 
 }  // namespace

@@ -13,11 +13,16 @@
 #include "engine/report.h"
 #include "engine/results/json_lines.h"
 #include "engine/results/pretty.h"
+#include "engine/results/status.h"
 
 namespace engine {
 namespace {
 
 constexpr std::size_t kWarmUpPackets = 4096;
+// Of packets on their way to --write's file, per worker: live what arrives while a disk is slow for some milliseconds,
+// over a file only what two threads need to run side by side.
+constexpr std::size_t kLivePacketRing_bytes = 8u << 20;
+constexpr std::size_t kFilePacketRing_bytes = 4u << 20;
 constexpr std::uint64_t kSummaryInterval_ns = 1'000'000'000;
 
 }  // namespace
@@ -122,6 +127,7 @@ std::vector<PluginLedger> plugin_ledgers(const std::vector<Analysis*>& analyses)
       ledger.missed += statistics.missed;
       if (statistics.dead) ledger.state = slot.state->condition();
       ledger.memory_bytes += statistics.memory_bytes;
+      ledger.capture_refused += statistics.capture_refused;
       sampled_packets += slot.figures.sampled_packets;
       sampled_ns += slot.figures.sampled_ns;
     }
@@ -135,6 +141,44 @@ std::string kernel_release() {
   utsname name{};
   uname(&name);
   return name.release;
+}
+
+std::unique_ptr<PacketWriter> open_packet_file(const cli::Settings& settings, std::size_t workers,
+                                               const pcapng::Interface& interface, std::uint64_t begin_ns,
+                                               const cli::Log& log, std::function<void()> on_reader_gone) {
+  if (settings.write_path.empty()) return nullptr;
+  PacketWriterConfig config;
+  config.path = settings.write_path;
+  config.input_path = settings.pcap_path;
+  config.marked_only = settings.capture_only;
+  config.lossless = !settings.pcap_path.empty();
+  config.workers = workers;
+  config.ring_bytes = config.lossless ? kFilePacketRing_bytes : kLivePacketRing_bytes;
+  config.begin_ns = begin_ns;
+  utsname machine{};
+  uname(&machine);
+  const std::string version = cli::version_text();
+  config.section = {machine.machine, std::string(machine.sysname) + " " + machine.release,
+                    version.substr(0, version.find('\n'))};
+  config.interface = interface;
+  config.interface.filter = settings.filter;
+  config.log = [&log](bool warns, std::string_view text) {
+    log.write(warns ? cli::LogLevel::warn : cli::LogLevel::info, text);
+  };
+  if (settings.write_path == "-") config.on_reader_gone = std::move(on_reader_gone);
+  return std::make_unique<PacketWriter>(std::move(config));
+}
+
+void close_packet_file(PacketWriter* file, RunLedger& run) {
+  if (file == nullptr) return;
+  const QueueLedger total = ledger_total(run.queues);
+  pcapng::Statistics statistics;
+  statistics.received = total.xdp_seen;
+  statistics.filter_accepted = total.xdp_seen - total.passed;
+  statistics.os_dropped = total.rx_dropped + total.rx_ring_full + total.redirect_errors.value_or(0);
+  statistics.delivered = total.analysed;
+  file->finish(statistics);
+  run.write = file->ledger();
 }
 
 SummaryFile::SummaryFile(const std::string& path) : path_(path) {
@@ -194,6 +238,15 @@ void report(const RunLedger& ledger, const cli::Log& log) {
     const std::size_t end = table.find('\n', at);
     log.info(table.substr(at, end - at));
     at = end + 1;
+  }
+  if (ledger.write) {
+    const WriteLedger& write = *ledger.write;
+    const std::string written = format_grouped(write.packets) + " packets are in " + write.path;
+    if (write.dropped == 0) {
+      log.info(written);
+    } else {
+      log.warn(written + ", " + format_grouped(write.dropped) + " that belong there are not");
+    }
   }
   const std::uint64_t lost = ledger_total(ledger.queues).results_dropped;
   if (lost > 0) log.warn(std::to_string(lost) + " results were dropped: their reader was too slow; packets were not");

@@ -13,6 +13,7 @@
 #include "engine/ledger.h"
 #include "engine/results/collector.h"
 #include "engine/results/output.h"
+#include "engine/write/packet_writer.h"
 #include "plugins/runtime.h"
 
 namespace engine {
@@ -60,6 +61,14 @@ std::function<void(int level, std::string_view plugin, std::string_view text)> p
 std::vector<PluginLedger> plugin_ledgers(const std::vector<Analysis*>& analyses);
 
 std::string kernel_release();
+
+// --write's file with its head, null where none was asked for. `on_reader_gone`: nobody reads stdout any more; called
+// on the writer's thread. Throws SetupError.
+std::unique_ptr<PacketWriter> open_packet_file(const cli::Settings& settings, std::size_t workers,
+                                               const pcapng::Interface& interface, std::uint64_t begin_ns,
+                                               const cli::Log& log, std::function<void()> on_reader_gone);
+// The run's ledger closes the file and gets what was written; null: nothing.
+void close_packet_file(PacketWriter* file, RunLedger& run);
 
 // --summary's file, opened before the run: by its end the right to create files may be gone, and a wrong path should
 // not be found out then. Nothing is opened where it was not asked for. Throws SetupError(bad_usage).

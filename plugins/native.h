@@ -38,6 +38,8 @@ struct engine_natives {
   double (*stack_left)(void);                              /* bytes of the thread's stack */
 };
 
+struct engine_marks;
+
 /* What the runtime and the library share of a state, beside the cell. */
 struct engine_binding {
   struct engine_packet* packets;
@@ -45,9 +47,11 @@ struct engine_binding {
   uint32_t plugin;
   uint64_t epoch_ns;
   struct engine_cell cell;
-  uint32_t pending;    /* callbacks that wait in tables */
-  uint32_t expired;    /* the deadline has passed: whatever catches errors raises them again */
-  uint16_t index[256]; /* packets of the batch that the plugin sees, ascending; see State::run(index) */
+  uint32_t pending;           /* callbacks that wait in tables */
+  uint32_t expired;           /* the deadline has passed: whatever catches errors raises them again */
+  uint16_t index[256];        /* packets of the batch that the plugin sees, ascending; see State::run(index) */
+  struct engine_marks* marks; /* the worker's, shared by its plugins: plugins::Marks; null without a capture file */
+  uint64_t capture_refused;   /* calls of p:capture() that returned false */
 };
 
 /* Bytes of a frame as a plugin holds them. The driver counts crossings in the cell's generation and packets in its

@@ -1,5 +1,6 @@
 #include "plugins/native_groups.h"
 
+#include "plugins/capture_native.h"
 #include "plugins/natives.h"
 #include "plugins/protocols/natives.h"
 
@@ -9,6 +10,7 @@ std::span<const NativeGroup> native_groups() noexcept {
   static const NativeGroup groups[] = {
       {"base", "struct engine_natives", &natives()},
       {"protocol", "struct engine_protocol_natives", &protocol_natives()},
+      {"capture", "struct engine_capture_natives", &capture_natives()},
   };
   return groups;
 }

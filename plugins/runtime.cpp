@@ -366,6 +366,7 @@ std::vector<Structure*>& State::structures() noexcept { return impl_->instance.s
 Statistics State::statistics() const noexcept {
   Statistics result = impl_->stats;
   result.dead = impl_->dead;
+  result.capture_refused = impl_->shared.capture_refused;
   result.memory_bytes = impl_->arena.used_bytes();
   result.peak_memory_bytes = impl_->arena.peak_bytes();
   return result;

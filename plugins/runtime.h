@@ -38,6 +38,8 @@ struct PluginSpec {
   std::uint64_t deadline_ns = 20'000'000;
 };
 
+class Marks;
+
 // Plain values about where the state runs, for on_start(info).
 struct WorkerInfo {
   std::string interface;
@@ -57,6 +59,7 @@ struct Binding {
   std::uint32_t capacity = 256;
   const std::uint8_t* frames = nullptr;
   engine_outbox* outbox = nullptr;
+  Marks* marks = nullptr;        // what the worker's plugins chose to have written; nullptr: nothing is written
   Registry* registry = nullptr;  // the plugin's, shared by all workers; nullptr: a state's own
   std::uint64_t epoch_ns = 0;
   std::uint32_t worker = 0;
@@ -68,12 +71,13 @@ struct Binding {
 
 // Written by the worker's thread; others read them after it has ended.
 struct Statistics {
-  std::uint64_t packets = 0;     // offered, those skipped by an error included
-  std::uint64_t errors = 0;      // those missed included
-  std::uint64_t missed = 0;      // never seen by the plugin, since it was dead
-  std::uint64_t cutoffs = 0;     // the deadline passed
-  bool dead = false;             // met the cap of its memory, or was cut off: out of service
-  std::size_t memory_bytes = 0;  // what Lua holds now
+  std::uint64_t packets = 0;          // offered, those skipped by an error included
+  std::uint64_t errors = 0;           // those missed included
+  std::uint64_t missed = 0;           // never seen by the plugin, since it was dead
+  std::uint64_t capture_refused = 0;  // packets that the plugin wanted written and that are not
+  std::uint64_t cutoffs = 0;          // the deadline passed
+  bool dead = false;                  // met the cap of its memory, or was cut off: out of service
+  std::size_t memory_bytes = 0;       // what Lua holds now
   std::size_t peak_memory_bytes = 0;
 };
 

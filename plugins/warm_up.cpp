@@ -11,6 +11,7 @@
 #include <ctime>
 
 #include "plugins/impl.h"
+#include "plugins/marks.h"
 
 namespace plugins {
 namespace {
@@ -44,6 +45,10 @@ void State::Impl::warm_up() {
   // A side exit becomes a trace of its own after 10 visits; dry rounds are short, so they count double and more.
   run_text("jit.opt.start('hotexit=2')");
   std::vector<std::uint8_t> memory(kScratch_bytes);
+  // Dry packets are in no file, but p:capture() is to return what it will later.
+  const auto dry_marks = std::make_unique<Marks>();
+  dry_marks->begin(Marks::kMaxPackets);
+  if (bound.marks != nullptr) shared.marks = reinterpret_cast<engine_marks*>(dry_marks.get());
   const RestoreOutbox restore{*bound.outbox, *bound.outbox};
   shared.cell.frames = bound.traffic.frames;
   const std::uint64_t until = monotonic_ns() + kWarmUpLimit_ns;
@@ -72,6 +77,8 @@ void State::Impl::warm_up() {
   }
   std::memset(static_cast<void*>(bound.packets), 0, sizeof(engine_packet) * (bound.capacity + 1));
   shared.cell = engine_cell{bound.frames, 0, 0, shared.cell.generation};
+  shared.marks = reinterpret_cast<engine_marks*>(bound.marks);
+  shared.capture_refused = 0;
   stats = Statistics{};
   run_text("jit.opt.start('hotexit=10')");
 }

@@ -63,12 +63,28 @@ void check_file_source(const OptionTable& table, const Settings& s) {
   }
 }
 
+void check_write(const Settings& s) {
+  if (s.write_path.empty()) {
+    if (!s.capture_only) return;
+    throw SetupError(ExitCode::bad_usage, "--capture-only", "there is no file to write packets to", "add --write FILE");
+  }
+  if (s.write_path == s.output_path) {
+    const bool both_stdout = s.write_path == "-";
+    throw SetupError(ExitCode::bad_usage, "--write " + s.write_path, "results go there too",
+                     both_stdout ? "add --output FILE, or --output none" : "give each a file of its own");
+  }
+  if (s.write_path == s.summary_path)
+    throw SetupError(ExitCode::bad_usage, "--write " + s.write_path, "the summary goes there too",
+                     "give each a file of its own");
+}
+
 void check_together(const OptionTable& table, const Settings& s) {
   if (s.interface.empty() && s.pcap_path.empty() && s.command == Command::capture) {
     throw SetupError(ExitCode::bad_usage, "source", "nothing to take packets from",
                      "give --iface IF or --pcap FILE; 'engine --help' lists all options");
   }
   check_file_source(table, s);
+  check_write(s);
   if (s.mode == xsk::RequestedMode::afpacket) {
     throw SetupError(ExitCode::machine_cannot, "--mode afpacket", "AF_PACKET is not built yet",
                      "use auto, zerocopy, copy or skb");

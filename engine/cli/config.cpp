@@ -84,13 +84,18 @@ void set_option(const Option& option, const LuaData& data) {
   }
 }
 
+// What the options' keys of a block begin with.
+std::string prefix_of(const LuaBlock& block) {
+  return block.kind == "sink" && block.name == "pcapng" ? "pcapng." : block.kind + ".";
+}
+
 [[noreturn]] void unknown_key(const Place& place, const std::string& key, std::span<const Option> options,
                               std::string_view extra_key) {
   const std::string full = place.block.kind + "." + key;
   if (std::find(std::begin(later_keys), std::end(later_keys), full) != std::end(later_keys)) {
     throw SetupError(ExitCode::bad_usage, place.of(key), "is not available yet");
   }
-  const std::string prefix = place.block.kind + ".";
+  const std::string prefix = prefix_of(place.block);
   std::vector<std::string_view> keys;
   if (!extra_key.empty()) keys.push_back(extra_key);
   for (const Option& option : options) {
@@ -105,7 +110,7 @@ void set_option(const Option& option, const LuaData& data) {
 void set_fields(const Place& place, std::span<const Option> options, std::string_view extra_key = {}) {
   for (const auto& [key, data] : place.block.content.fields) {
     if (key == extra_key) continue;
-    const std::string full = place.block.kind + "." + key;
+    const std::string full = prefix_of(place.block) + key;
     const auto option =
         std::find_if(options.begin(), options.end(), [&](const auto& o) { return o.config_key == full; });
     if (option == options.end()) unknown_key(place, key, options, extra_key);
@@ -163,27 +168,27 @@ PluginSetting take_plugin(const Place& place) {
   return plugin;
 }
 
-// Blocks that there can be one of, since the engine serves one interface and writes to one place.
-void refuse_second(const LuaBlocks& file, const LuaBlock& block, int count) {
-  if (count < 2) return;
+std::string name_of(const LuaBlock& block) { return block.kind == "sink" ? "sink \"" + block.name + "\"" : block.kind; }
+
+// Blocks that there can be one of, since the engine serves one interface and writes each kind of output to one place.
+void refuse_second(const LuaBlocks& file, const LuaBlock& block) {
+  const auto same = [&](const LuaBlock& other) { return other.kind == block.kind && other.name == block.name; };
+  if (&*std::find_if(file.blocks.begin(), file.blocks.end(), same) == &block) return;
   throw SetupError(ExitCode::bad_usage, file.file + ":" + std::to_string(block.line) + ": " + block.kind,
-                   "a second " + block.kind + " block is not available yet", "keep one");
+                   "a second " + name_of(block) + " block is not available yet", "keep one");
 }
 
 void apply_blocks(const LuaBlocks& file, std::span<const Option> options, Settings& settings) {
-  int captures = 0;
-  int sinks = 0;
   for (const LuaBlock& block : file.blocks) {
     const Place place{file, block};
     if (block.kind == "plugin") {
       settings.plugins.push_back(take_plugin(place));
       continue;
     }
-    refuse_second(file, block, block.kind == "capture" ? ++captures : ++sinks);
-    if (block.kind == "sink" && block.name != "json") {
-      throw SetupError(ExitCode::bad_usage,
-                       file.file + ":" + std::to_string(block.line) + ": sink \"" + block.name + "\"",
-                       "unknown kind of sink", "known: json");
+    refuse_second(file, block);
+    if (block.kind == "sink" && block.name != "json" && block.name != "pcapng") {
+      throw SetupError(ExitCode::bad_usage, file.file + ":" + std::to_string(block.line) + ": " + name_of(block),
+                       "unknown kind of sink", "known: json, pcapng");
     }
     set_fields(place, options);
   }

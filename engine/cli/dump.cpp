@@ -93,6 +93,7 @@ std::string configuration_text(const Settings& settings) {
   const std::vector<Option> options = capture_options(copy, actions);
   std::string out = "capture {\n" + fields_of(options, "capture.") + "}\n";
   for (const PluginSetting& plugin : settings.plugins) out.append(plugin_text(plugin));
+  if (!settings.write_path.empty()) out.append("sink \"pcapng\" {\n" + fields_of(options, "pcapng.") + "}\n");
   return out + "sink \"json\" {\n" + fields_of(options, "sink.") + "}\n";
 }
 

@@ -62,6 +62,8 @@ struct Settings {
 
   std::string output_path = "-";  // "-": standard output; "none"
   OutputFormat format = OutputFormat::automatic;
+  std::string write_path;     // packets as pcapng; "-": standard output; empty: none
+  bool capture_only = false;  // of them only those that a plugin chose
   std::string summary_path;
   double stats_s = 0;  // 0: no status line
   LogLevel log_level = LogLevel::info;

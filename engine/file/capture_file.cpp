@@ -100,6 +100,24 @@ ssize_t CaptureFile::read_input(void* cookie, char* buffer, std::size_t bytes) {
   }
 }
 
+// libpcap tells it only in the head of a file that it writes (pcap_dump_fopen; pcap-savefile(5): the last field).
+std::uint16_t CaptureFile::file_link_type() const {
+  char* head = nullptr;
+  std::size_t bytes = 0;
+  FILE* const stream = ::open_memstream(&head, &bytes);
+  pcap_dumper_t* const dumper = stream != nullptr ? ::pcap_dump_fopen(handle_.get(), stream) : nullptr;
+  if (dumper == nullptr) {
+    if (stream != nullptr) ::fclose(stream);
+    ::free(head);
+    throw SetupError(ExitCode::bad_usage, "packets of " + name_, ::pcap_geterr(handle_.get()));
+  }
+  ::pcap_dump_close(dumper);
+  pcap_file_header header;
+  std::memcpy(&header, head, sizeof header);
+  ::free(head);
+  return static_cast<std::uint16_t>(header.linktype);
+}
+
 void CaptureFile::set_filter(const std::string& expression) {
   bpf_program program{};
   if (::pcap_compile(handle_.get(), &program, expression.c_str(), 1, PCAP_NETMASK_UNKNOWN) != 0)

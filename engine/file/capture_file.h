@@ -45,6 +45,8 @@ class CaptureFile {
 
   LinkType link() const noexcept { return link_; }
   int datalink() const noexcept { return pcap_datalink(handle_.get()); }
+  // The same as capture files say it: the numbers differ where systems' DLT_ values do.
+  std::uint16_t file_link_type() const;
   const std::string& name() const noexcept { return name_; }
 
   // Called by the reading thread before it asks the system for more input.

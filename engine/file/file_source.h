@@ -51,6 +51,7 @@ class FileSource {
   // The first packet's time, UTC ns; 0 for a file without packets.
   std::uint64_t epoch_ns() const noexcept { return epoch_ns_; }
   int datalink() const noexcept { return file_.datalink(); }
+  std::uint16_t file_link_type() const { return file_.file_link_type(); }
 
   // The lengths of the intervals to be marked, before run(). Several marks at one packet keep the order given here.
   void set_intervals(const std::vector<std::uint64_t>& intervals_ns);

@@ -96,7 +96,7 @@ local fields = {
   "time", "len", "caplen", "queue", "hash", "rss_hash", "eth_type", "vlan", "inner_vlan", "ip_version", "proto", "ttl",
   "tos", "is_fragment", "src_port", "dst_port", "tcp_flags", "tcp_seq", "tcp_ack", "tcp_window", "icmp_type",
   "icmp_code", "l3_off", "l4_off", "payload_off", "payload_len", "src4", "dst4", "src", "dst", "ts_source",
-  "u8", "u16", "u32", "find", "string", "view", "payload", "ts_ns",
+  "u8", "u16", "u32", "find", "string", "view", "payload", "ts_ns", "capture",
 }
 
 core.members["a packet"] = fields
@@ -114,7 +114,7 @@ local function packet_index(p, key)
   local method = methods[key]
   if method then return method end
   if key == "ts_source" then return sources[p._ts_source] end
-  if key == "capture" or key == "bypass" then error("p:" .. key .. " is not available yet in this version", 2) end
+  if key == "bypass" then error("p:" .. key .. " is not available yet in this version", 2) end
   error("a packet has no field '" .. (type(key) == "string" and key or type(key)) .. "'" .. core.suggest(key, fields), 2)
 end
 
@@ -210,6 +210,19 @@ ffi.metatype(view_t, {
     error("a view is compared with a string or a view", 2)
   end,
 })
+
+-- Actions -----------------------------------------------------------------------------------------------------------
+
+local capture = core.groups.capture.capture
+
+-- To be written to the capture file. False, counted, where there is none.
+function methods.capture(p, comment)
+  if not istype(packet_t, p) then bad_packet("capture") end
+  if comment == nil then return capture(binding, p, "", 0) end
+  if istype(view_t, comment) then comment = view_text(comment) end
+  if type(comment) ~= "string" then error("capture: a comment is a string or a view, got " .. show(comment), 2) end
+  return capture(binding, p, comment, #comment)
+end
 
 -- Batches -----------------------------------------------------------------------------------------------------------
 

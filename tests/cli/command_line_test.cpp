@@ -126,9 +126,24 @@ TEST_F(CommandLine, RefusesImpossibleCombinations) {
 }
 
 TEST_F(CommandLine, KnowsNoOptionsThatAreNotBuilt) {
-  for (const char* option : {"--write", "--filter-file", "--control", "--capture-only", "--no-reload", "--watch"}) {
+  for (const char* option : {"--filter-file", "--control", "--no-reload", "--watch"}) {
     EXPECT_NE(refused({"--iface", "a", option}).find("unknown option"), std::string::npos) << option;
   }
+}
+
+TEST_F(CommandLine, PacketsGoToAFileOfTheirOwn) {
+  const Settings s = parse_command_line(Args{"--iface", "a", "--write", "x.pcapng", "--capture-only"});
+  EXPECT_EQ(s.write_path, "x.pcapng");
+  EXPECT_TRUE(s.capture_only);
+  EXPECT_EQ(refused({"--iface", "a", "--capture-only"}),
+            "--capture-only: there is no file to write packets to; add --write FILE");
+  EXPECT_EQ(refused({"--iface", "a", "--write", "-"}),
+            "--write -: results go there too; add --output FILE, or --output none");
+  EXPECT_EQ(refused({"--iface", "a", "--write", "x", "--output", "x"}),
+            "--write x: results go there too; give each a file of its own");
+  EXPECT_EQ(refused({"--iface", "a", "--write", "x", "--summary", "x"}),
+            "--write x: the summary goes there too; give each a file of its own");
+  EXPECT_EQ(parse_command_line(Args{"--iface", "a", "--write", "-", "--output", "none"}).write_path, "-");
 }
 
 TEST_F(CommandLine, SubcommandsTakeTheRestUnread) {
@@ -191,7 +206,8 @@ TEST_F(CommandLine, ADumpReadsBackToTheSameSettings) {
               stats = 2, rx_ring = 512, frames = 1024, cpus = "2-3", wait = "spin", count = 9007199254740992, take_all = true }
     plugin "dir/x.lua" { name = "one", args = { k = 1e300, third = 1/3, ["a b"] = "20", yes = true }, trusted = true }
     plugin "inline" { code = "function on_packet(p)\n  count = 1\nend" }
-    sink "json" { path = "none", format = "json" })lua");
+    sink "json" { path = "none", format = "json" }
+    sink "pcapng" { path = "x.pcapng", capture_only = true })lua");
   const std::string dumped = configuration_text(parse_command_line(Args{"--config", first.path(), "--dump"}));
   const ConfigFile second(dumped.c_str());
   const Settings again = parse_command_line(Args{"--config", second.path()});
@@ -204,6 +220,8 @@ TEST_F(CommandLine, ADumpReadsBackToTheSameSettings) {
   EXPECT_EQ(again.plugins[1].code, "function on_packet(p)\n  count = 1\nend");
   EXPECT_EQ(again.plugins[1].name, "inline");
   EXPECT_TRUE(again.plugins[0].trusted);
+  EXPECT_EQ(again.write_path, "x.pcapng");
+  EXPECT_TRUE(again.capture_only);
 }
 
 TEST_F(CommandLine, ADumpOfDefaultsNeedsNoSource) {

@@ -50,6 +50,10 @@ TEST(Configuration, NamesFileLineAndKeyOfAnUnknownKey) {
   EXPECT_EQ(refused("plugin \"a.lua\" {}\nplugin \"b.lua\" { args = { nmae = 1 },\n  nmae = \"q\" }"),
             "e.lua:3: plugin.nmae: unknown key; did you mean name?");
   EXPECT_EQ(refused("sink \"json\" { zzz = 1 }"), "e.lua:1: sink.zzz: unknown key; known keys: format or path");
+  EXPECT_EQ(refused("sink \"pcapng\" {\n capture_onyl = true }"),
+            "e.lua:2: sink.capture_onyl: unknown key; did you mean capture_only?");
+  EXPECT_EQ(refused("sink \"pcapng\" { format = \"json\" }"),
+            "e.lua:1: sink.format: unknown key; known keys: capture_only or path");
 }
 
 TEST(Configuration, NamesTheAllowedValues) {
@@ -62,7 +66,7 @@ TEST(Configuration, NamesTheAllowedValues) {
             "e.lua:3: plugin.memory: must be a size in 1MiB..4GiB; for example 64MiB");
   EXPECT_EQ(refused("capture { cpus = \"1-x\" }"),
             "e.lua:1: capture.cpus: must be a list of CPU numbers and ranges; for example 2-5,8");
-  EXPECT_EQ(refused("sink \"csv\" {}"), "e.lua:1: sink \"csv\": unknown kind of sink; known: json");
+  EXPECT_EQ(refused("sink \"csv\" {}"), "e.lua:1: sink \"csv\": unknown kind of sink; known: json, pcapng");
 }
 
 TEST(Configuration, RefusesWrongTypes) {
@@ -94,6 +98,8 @@ TEST(Configuration, SaysWhatIsNotAvailableYet) {
   EXPECT_EQ(refused("plugin \"a\" { deadline_ms = 50 }"), "e.lua:1: plugin.deadline_ms: is not available yet");
   EXPECT_EQ(refused("capture {}\ncapture {}"),
             "e.lua:2: capture: a second capture block is not available yet; keep one");
+  EXPECT_EQ(refused("sink \"json\" {} sink \"pcapng\" {}\nsink \"json\" {}"),
+            "e.lua:2: sink: a second sink \"json\" block is not available yet; keep one");
 }
 
 TEST(Configuration, RefusesMisspeltBlocksAndGlobalsThatDoNothing) {

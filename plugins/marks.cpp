@@ -1,0 +1,95 @@
+#include "plugins/marks.h"
+
+#include <cstring>
+
+#include "plugins/capture_native.h"
+#include "plugins/native.h"
+
+namespace plugins {
+namespace {
+
+constexpr char kReplacement[] = "\xef\xbf\xbd";  // U+FFFD
+constexpr std::size_t kReplacement_bytes = 3;
+
+// The length of the character that begins there: 0 if it is none that a comment may hold. RFC 3629, section 4; control
+// characters but tab and line feed are none either, for the sake of terminals that comments are shown on.
+std::size_t character_bytes(std::string_view text) noexcept {
+  const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
+  const auto follows = [&](std::size_t i) { return (byte(i) & 0xc0u) == 0x80u; };
+  const unsigned first = byte(0), second = byte(1);
+  if (first < 0x80) return first >= 0x20 && first != 0x7f ? 1 : first == '\t' || first == '\n';
+  if (first >= 0xc2 && first <= 0xdf) return follows(1) ? 2 : 0;
+  if (first >= 0xe0 && first <= 0xef) {
+    const bool fits = !(first == 0xe0 && second < 0xa0) && !(first == 0xed && second > 0x9f);
+    return fits && follows(1) && follows(2) ? 3 : 0;
+  }
+  if (first >= 0xf0 && first <= 0xf4) {
+    const bool fits = !(first == 0xf0 && second < 0x90) && !(first == 0xf4 && second > 0x8f);
+    return fits && follows(1) && follows(2) && follows(3) ? 4 : 0;
+  }
+  return 0;
+}
+
+}  // namespace
+
+void Marks::comment(std::size_t packet, std::uint32_t plugin, std::string_view text) noexcept {
+  if (packet >= packets_ || text.empty()) return;
+  std::uint16_t* link = &first_[packet];
+  while (*link != kNone) {
+    if (comments_[*link].plugin == plugin) return;
+    link = &comments_[*link].next;
+  }
+  if (used_comments_ == kComments || kText_bytes - used_text_ < kComment_bytes) {
+    ++cut_;
+    return;
+  }
+  char* const to = text_.data() + used_text_;
+  std::size_t length = 0;
+  while (!text.empty()) {
+    const std::size_t bytes = character_bytes(text);
+    const std::size_t written = bytes != 0 ? bytes : kReplacement_bytes;
+    if (length + written > kComment_bytes) {
+      ++cut_;
+      break;
+    }
+    std::memcpy(to + length, bytes != 0 ? text.data() : kReplacement, written);
+    length += written;
+    text.remove_prefix(bytes != 0 ? bytes : 1);
+  }
+  comments_[used_comments_] = {plugin, used_text_, static_cast<std::uint16_t>(length), kNone};
+  *link = used_comments_++;
+  used_text_ += static_cast<std::uint32_t>(length);
+}
+
+void Marks::forget() noexcept {
+  marked_.reset();
+  first_ = {};
+  used_comments_ = 0;
+  used_text_ = 0;
+}
+
+namespace {
+
+// Where the packet lies in the array that batches are decoded into: a kept one can be of another batch, a trusted
+// plugin's own of none. False, counted: it is not written.
+bool capture(engine_binding* binding, const engine_packet* packet, const char* text, std::uint32_t length) noexcept {
+  auto* const marks = reinterpret_cast<Marks*>(binding->marks);
+  const std::uintptr_t from_first =
+      reinterpret_cast<std::uintptr_t>(packet) - reinterpret_cast<std::uintptr_t>(binding->packets);
+  const std::size_t place = from_first / sizeof(engine_packet);
+  if (marks == nullptr || !marks->mark(place)) {
+    ++binding->capture_refused;
+    return false;
+  }
+  marks->comment(place, binding->plugin, {text, length});
+  return true;
+}
+
+}  // namespace
+
+const engine_capture_natives& capture_natives() noexcept {
+  static constexpr engine_capture_natives table = {capture};
+  return table;
+}
+
+}  // namespace plugins
