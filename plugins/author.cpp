@@ -61,11 +61,14 @@ std::string made_by(std::string_view name) {
   return text_at(state.get(), -1);
 }
 
-// "file:line: text" as LuaJIT writes it, taken apart.
+// LuaJIT shortens long names in its messages: the author's file is put in afterwards.
+constexpr char kChunkName[] = "=code";
+
+// "code:line: text", taken apart.
 Finding syntax_error(const std::string& message, const std::string& file) {
   Finding finding{Severity::error, "syntax", file, 0, message};
-  const std::size_t prefix = message.rfind(file + ":", 0) == 0 ? file.size() + 1 : std::string::npos;
-  if (prefix == std::string::npos) return finding;
+  const std::size_t prefix = std::size(kChunkName) - 1;
+  if (!message.starts_with("code:") || message.size() == prefix) return finding;
   std::size_t digits = 0;
   finding.line = std::stoi(message.substr(prefix), &digits);
   finding.text = message.substr(std::min(message.size(), prefix + digits + 2));
@@ -107,11 +110,11 @@ std::string_view name_of(Severity severity) {
 std::string reference() { return made_by("api/reference"); }
 std::string definitions() { return made_by("api/definitions"); }
 
-std::vector<Finding> lint(std::string_view code, const LintOptions& options) {
+Lint lint(std::string_view code, const LintOptions& options) {
   const OwnState state = describe();
   lua_State* L = state.get();
-  if (luaL_loadbufferx(L, code.data(), code.size(), ("@" + options.file).c_str(), "t") != 0) {
-    return {syntax_error(text_at(L, -1), options.file)};
+  if (luaL_loadbufferx(L, code.data(), code.size(), kChunkName, "t") != 0) {
+    return {{syntax_error(text_at(L, -1), options.file)}, {}};
   }
   lua_settop(L, 1);
   lua_newtable(L);
@@ -128,8 +131,16 @@ std::vector<Finding> lint(std::string_view code, const LintOptions& options) {
   lua_setfield(L, -2, "trusted");
   lua_pushboolean(L, options.module);
   lua_setfield(L, -2, "module");
-  check(L, lua_pcall(L, 2, 1, 0));
-  return findings_at_top(L, options.file);
+  check(L, lua_pcall(L, 2, 2, 0));
+  Lint result;
+  for (std::size_t i = 1; i <= lua_objlen(L, -1); ++i) {
+    lua_rawgeti(L, -1, static_cast<int>(i));
+    result.modules.push_back(text_at(L, -1));
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+  result.findings = findings_at_top(L, options.file);
+  return result;
 }
 
 }  // namespace plugins

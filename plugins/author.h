@@ -32,7 +32,12 @@ struct LintOptions {
   bool module = false;   // a file that a plugin requires
 };
 
-// In the order of the lines. Code that does not compile gives the compiler's error alone.
-std::vector<Finding> lint(std::string_view code, const LintOptions& options);
+struct Lint {
+  std::vector<Finding> findings;     // in the order of the lines
+  std::vector<std::string> modules;  // what it requires by name
+};
+
+// Code that does not compile gives the compiler's error alone.
+Lint lint(std::string_view code, const LintOptions& options);
 
 }  // namespace plugins

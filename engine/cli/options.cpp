@@ -68,7 +68,12 @@ void OptionTable::scan_letters(std::span<char* const> args, std::size_t& i) {
 void OptionTable::scan(std::span<char* const> args) {
   for (std::size_t i = 0; i < args.size(); ++i) {
     const std::string_view word = args[i];
-    if (word.size() < 2 || word[0] != '-' || word == "--") {
+    const bool is_option = word.size() >= 2 && word[0] == '-' && word != "--";
+    if (!is_option && words_ != nullptr) {
+      words_->emplace_back(word);
+      continue;
+    }
+    if (!is_option) {
       throw SetupError(ExitCode::bad_usage, "'" + std::string(word) + "'",
                        "is not an option, and " + command_ + " takes no other arguments",
                        "'" + command_ + " --help' lists the options");

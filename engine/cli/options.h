@@ -111,6 +111,9 @@ class OptionTable {
   void apply();
   void parse(std::span<char* const> args);
 
+  // From here on arguments that are no options go to `words`; without it they are refused. It must outlive the table.
+  void take_words(std::vector<std::string>& words) noexcept { words_ = &words; }
+
   std::size_t count(std::string_view name) const;            // how often scan() saw it
   std::string_view last_value(std::string_view name) const;  // empty if it was not given
 
@@ -134,6 +137,7 @@ class OptionTable {
   std::vector<Option> options_;
   std::vector<std::string> defaults_;  // taken when the table is made, before anything is set
   std::vector<Occurrence> occurrences_;
+  std::vector<std::string>* words_ = nullptr;
 };
 
 // The candidate that `word` is most likely a misspelling of; empty if none is near.

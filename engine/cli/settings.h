@@ -16,7 +16,7 @@
 
 namespace engine::cli {
 
-enum class Command { capture, generate, help, version, dump };
+enum class Command { capture, check, generate, help, version, dump };
 enum class WaitMode { automatic, spin, poll };
 enum class OutputFormat { automatic, json, pretty };
 

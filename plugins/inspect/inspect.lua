@@ -50,7 +50,7 @@ local advice = {
   { "symbol not in cache", "a native function is looked up here each time: keep it in a local outside" },
   { "mcode memory", "no room for machine code near the LuaJIT library; see the system's address space limits" },
   { "leaves compiled code", "some 50 ns and more each: call it in on_tick, or only for few packets" },
-  { "blacklisted", "it calls what could not be compiled: see the other lines" },
+  { "blacklisted", "it calls what could not be compiled" },
 }
 
 local function advice_for(reason)
@@ -86,12 +86,12 @@ local function is_plugins(source) return source:sub(1, 1) == "@" or source == "=
 -- The plugin's line that the recorder was in, or had called the library from; and whether a packet was being offered.
 local function place_of(func, pc)
   local info = util.funcinfo(func, pc)
-  local own = pc ~= 0 and info.source and is_plugins(info.source) and info.loc
+  local own = pc ~= 0 and info.source and is_plugins(info.source) and info.source:sub(2) .. ":" .. info.currentline
   local in_loop = false
   for level = 3, 40 do
     local frame = debug.getinfo(level, "Sl")
     if not frame then break end
-    if not own and is_plugins(frame.source) then own = frame.short_src .. ":" .. frame.currentline end
+    if not own and is_plugins(frame.source) then own = frame.source:sub(2) .. ":" .. frame.currentline end
     if frame.source == "=engine/driver" then in_loop = true end
   end
   return own or (in_loop and info.loc), in_loop
@@ -146,7 +146,8 @@ function inspect.aborts()
   local found = {}
   for _, abort in ipairs(aborts) do
     local blacklisted = is_given_up(abort)
-    if abort.late > 0 or blacklisted or abort.reason:find("^NYI") or abort.reason == left then
+    if abort.reason == "blacklisted" and #found > 0 then -- it calls what stands in another line
+    elseif abort.late > 0 or blacklisted or abort.reason:find("^NYI") or abort.reason == left then
       found[#found + 1] = { place = abort.place, reason = abort.reason, advice = advice_for(abort.reason),
         times = abort.times, late = abort.late, given_up = blacklisted }
     end

@@ -11,7 +11,7 @@ function lint.names(set)
   return names
 end
 
-local report, findings, settable, readable, in_module
+local report, findings, modules, settable, readable, in_module
 
 local function prepare(trusted)
   settable, readable = {}, {}
@@ -48,7 +48,8 @@ local function check_member(node, name)
   if not object then return end
   local class = object.class and api.classes[object.class]
   if class and class.what and not class.members[name] then
-    report("error", "field", node.line, class.what .. " has no '" .. name .. "'" .. lint.suggest(name, lint.names(class.members)))
+    report("error", "field", node.line, class.what .. (object.class == "engine.packet" and " has no field '" or " has no '") .. name .. "'"
+      .. lint.suggest(name, lint.names(class.members)))
   elseif object.library and not api.libraries[object.library][name] then
     report("error", "function", node.line, object.library .. " has no '" .. name .. "'"
       .. lint.suggest(name, lint.names(api.libraries[object.library])))
@@ -138,10 +139,12 @@ local function advise(c, line, text)
   if c.per_packet and c.sure then report("advice", "cost", line, text) end
 end
 
-local function advise_call(node, c)
+local function look_at_call(node, c)
   local name = node.callee.kind == "name" and not node.callee.variable and node.callee.name
   if name == "tostring" then advise(c, node.line, "tostring makes a string for each packet; structures and records take the value itself") end
   if name == "pcall" or name == "xpcall" then advise(c, node.line, name .. " costs about 150 ns for each packet; errors are caught and counted by the engine") end
+  local first = node.args[1]
+  if name == "require" and first and first.kind == "string" then modules[#modules + 1] = first.text end
   local callee = node.callee
   if callee.kind == "index" and callee.key.kind == "string" and type_of(callee.object) and type_of(callee.object).base == "string" then
     if callee.key.text == "format" then advise(c, node.line, "string.format makes a string for each packet; give records and structures the values") end
@@ -199,7 +202,7 @@ function visit.call(node, c)
   lint.check_call(report, node) -- before the arguments: it says what callbacks among them get
   walk_all(node.args, c)
   check_insert(node, c.func)
-  advise_call(node, c)
+  look_at_call(node, c)
 end
 function visit.method(node, c)
   walk(node.object, c)
@@ -294,9 +297,9 @@ local function name_functions(node, seen)
   for _, child in pairs(node) do name_functions(child, seen) end
 end
 
--- Findings { severity, rule, line, text } in the order of their lines.
+-- Findings { severity, rule, line, text } in the order of their lines, and the names of the modules it requires.
 function lint.check(source, options)
-  findings, in_module = {}, options.module
+  findings, modules, in_module = {}, {}, options.module
   local seen = {}
   function report(severity, rule, line, text)
     local key = line .. text
@@ -312,5 +315,5 @@ function lint.check(source, options)
     if a.line ~= b.line then return a.line < b.line end
     return a.place < b.place
   end)
-  return findings
+  return findings, modules
 end

@@ -18,9 +18,9 @@ local function distance(a, b)
   return row[#b]
 end
 
--- Whether `short` is `long` with letters left out, from its first one on or not: sport for src_port, len for length.
+-- Whether `short` is `long` with some letters left out: sport for src_port.
 local function abbreviates(short, long)
-  if #short < 3 then return false end
+  if #short < 3 or #short * 3 < #long then return false end
   local at = 1
   for i = 1, #long do
     if sub(long, i, i) == sub(short, at, at) then at = at + 1 end
@@ -31,7 +31,8 @@ end
 local function unlikeness(name, known)
   local d = distance(name, known)
   if d < 3 and d < #name then return d end
-  if not abbreviates(name, known) and not abbreviates(known, name) then return nil end
+  local longer = #known >= 3 and sub(name, 1, #known) == known -- length for len
+  if not longer and not abbreviates(name, known) then return nil end
   return 3 + d / 100 + (sub(name, 1, 1) == sub(known, 1, 1) and 0 or 1)
 end
 

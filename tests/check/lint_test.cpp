@@ -12,7 +12,7 @@ namespace {
 using plugins::Finding;
 using plugins::Severity;
 
-std::vector<Finding> lint(std::string_view code) { return plugins::lint(code, {"x.lua"}); }
+std::vector<Finding> lint(std::string_view code) { return plugins::lint(code, {"x.lua"}).findings; }
 
 // "error 3: text" for each finding, one a line.
 std::string said(std::string_view code) {
@@ -39,7 +39,7 @@ TEST(Lint, UnknownNamesAreFoundInBranchesThatNeverRun) {
 }
 
 TEST(Lint, UnknownFieldsAreNamedWithWhatIsNear) {
-  EXPECT_EQ(said(in_packet("return p.sport")), "error 2: a packet has no 'sport'; did you mean 'src_port'?\n");
+  EXPECT_EQ(said(in_packet("return p.sport")), "error 2: a packet has no field 'sport'; did you mean 'src_port'?\n");
   EXPECT_EQ(said(in_packet("return p.src:innet(net'10.0.0.0/8')")),
             "error 2: an address has no 'innet'; did you mean 'in_net'?\n");
   EXPECT_EQ(said(in_packet("local v = p:payload()\nreturn v:u64(0)")),
@@ -47,12 +47,12 @@ TEST(Lint, UnknownFieldsAreNamedWithWhatIsNear) {
   EXPECT_EQ(said("local c = engine.counter { name = 'c', key = 'src' }\nfunction on_packet(p) c:count(p) end"),
             "error 2: a counter has no 'count'\n");
   EXPECT_EQ(said("function on_batch(b) for i = 1, #b do local p = b[i] print(p.lenght) end end"),
-            "error 1: a packet has no 'lenght'; did you mean 'len'?\n");
+            "error 1: a packet has no field 'lenght'; did you mean 'len'?\n");
 }
 
 TEST(Lint, APacketIsFollowedIntoTheFunctionsThatGetIt) {
   EXPECT_EQ(said("local function port(packet) return packet.dport end\nfunction on_packet(p) return port(p) end"),
-            "error 1: a packet has no 'dport'; did you mean 'dst_port'?\n");
+            "error 1: a packet has no field 'dport'; did you mean 'dst_port'?\n");
   // Who else calls it is not known: nothing is certain.
   EXPECT_EQ(said("local function port(x) return x.dport end\nlocal t = { port }\n"
                  "function on_packet(p) return port(p), t[1](args.x) end"),
@@ -147,15 +147,20 @@ TEST(Lint, CostsOfEachPacketAreAdvice) {
 }
 
 TEST(Lint, ModulesSetNoGlobals) {
-  const auto found = plugins::lint("local m = {}\nhelper = 1\nreturn m", {"m.lua", false, true});
+  const auto found = plugins::lint("local m = {}\nhelper = 1\nreturn m", {"m.lua", false, true}).findings;
   ASSERT_EQ(found.size(), 1u);
   EXPECT_EQ(found[0].text, "a module sets no globals; make 'helper' local");
   EXPECT_EQ(found[0].line, 2);
 }
 
+TEST(Lint, ModulesThatAreRequiredByName) {
+  EXPECT_EQ(plugins::lint("local a, b = require 'a', require('b') local c = require('c' .. 'd')", {"x.lua"}).modules,
+            (std::vector<std::string>{"a", "b"}));
+}
+
 TEST(Lint, TrustedPluginsHaveFfi) {
   EXPECT_EQ(said("local x = ffi.new('int')"), "error 1: unknown name 'ffi'\n");
-  EXPECT_TRUE(plugins::lint("local x = ffi.new('int')", {"x.lua", true}).empty());
+  EXPECT_TRUE(plugins::lint("local x = ffi.new('int')", {"x.lua", true}).findings.empty());
 }
 
 // Every kind of syntax that Lua has, in valid plugins: no word about them.
