@@ -94,7 +94,7 @@ local function place_of(func, pc)
     if not own and is_plugins(frame.source) then own = frame.source:sub(2) .. ":" .. frame.currentline end
     if frame.source == "=engine/driver" then in_loop = true end
   end
-  return own or (in_loop and info.loc), in_loop
+  return own or "on_packet", in_loop
 end
 
 local aborts, by_key, count = {}, {}, { start = 0, stop = 0, abort = 0, flush = 0 }
@@ -123,10 +123,10 @@ jit.attach(function(what, trace, func, pc, code, info)
     root_func, root_pc = func, pc
   elseif what == "abort" then
     local place, in_loop = place_of(func, pc)
-    if place and in_loop then take_note(place, reason_of(code, info)) end
+    if in_loop then take_note(place, reason_of(code, info)) end
   elseif what == "stop" and util.traceinfo(trace).linktype == "stitch" then
     local place, in_loop = place_of(func, 0)
-    if place and in_loop then take_note(place, left) end
+    if in_loop then take_note(place, left) end
   end
 end, "trace")
 
@@ -146,8 +146,9 @@ function inspect.aborts()
   local found = {}
   for _, abort in ipairs(aborts) do
     local blacklisted = is_given_up(abort)
-    if abort.reason == "blacklisted" and #found > 0 then -- it calls what stands in another line
-    elseif abort.late > 0 or blacklisted or abort.reason:find("^NYI") or abort.reason == left then
+    local follows = abort.reason == "blacklisted" or abort.place == "on_packet" -- from what stands in another line
+    local matters = abort.late > 0 or blacklisted or abort.reason:find("^NYI") or abort.reason == left
+    if matters and not (follows and #found > 0) then
       found[#found + 1] = { place = abort.place, reason = abort.reason, advice = advice_for(abort.reason),
         times = abort.times, late = abort.late, given_up = blacklisted }
     end
