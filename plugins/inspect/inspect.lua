@@ -143,17 +143,17 @@ function inspect.warmed_up() warm = true end
 -- { place, reason, advice, times, late, given_up } of what is not compiled, or was tried again after the warm-up. What
 -- was given up once and compiled otherwise later is how LuaJIT works.
 function inspect.aborts()
-  local found = {}
+  local found, following = {}, {}
   for _, abort in ipairs(aborts) do
     local blacklisted = is_given_up(abort)
-    local follows = abort.reason == "blacklisted" or abort.place == "on_packet" -- from what stands in another line
-    local matters = abort.late > 0 or blacklisted or abort.reason:find("^NYI") or abort.reason == left
-    if matters and not (follows and #found > 0) then
-      found[#found + 1] = { place = abort.place, reason = abort.reason, advice = advice_for(abort.reason),
-        times = abort.times, late = abort.late, given_up = blacklisted }
+    if abort.late > 0 or blacklisted or abort.reason:find("^NYI") or abort.reason == left then
+      -- Those that follow from what stands in another line matter only if there is none.
+      local to = (abort.reason == "blacklisted" or abort.place == "on_packet") and following or found
+      to[#to + 1] = { place = abort.place, reason = abort.reason, advice = advice_for(abort.reason), times = abort.times,
+        late = abort.late, given_up = blacklisted }
     end
   end
-  return found
+  return #found > 0 and found or following
 end
 
 function inspect.count(what) return count[what] end
