@@ -125,6 +125,7 @@ bool measure_it(const Settings& settings, const std::string& pcap_path, Report& 
   cli::Settings run;
   run.plugins.push_back(settings.plugin);
   const plugins::PluginSpec spec = plugin_specs(run).front();
+  report.deadline_ns = spec.deadline_ns;
   const Packets packets = read_packets(pcap_path);
   const WarmUpTraffic traffic;
   try {
@@ -158,11 +159,13 @@ Report check(const Settings& settings) {
   report.traffic = built_in ? "the built-in traffic" : settings.pcap_path;
   if (!measure_it(settings, pcap_path, report)) return report;
   report.run = dry_run(settings.plugin, pcap_path, settings.lines);
-  for (const std::string& line : report.run.log) {
-    // The plugin's own words are no finding; an error of its code names a line.
+  // The plugin's own words are no finding; an error of its code names a line.
+  std::erase_if(report.run.log, [&](const std::string& line) {
     Finding finding = finding_of(Severity::error, "run", line, report.plugin);
-    if (finding.line > 0) add(report, std::move(finding));
-  }
+    if (finding.line == 0) return false;
+    add(report, std::move(finding));
+    return true;
+  });
   std::stable_sort(report.findings.begin(), report.findings.end(),
                    [](const Finding& a, const Finding& b) { return a.severity < b.severity; });
   return report;

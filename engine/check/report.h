@@ -1,6 +1,7 @@
 // What a check found, as text for people or as one JSON object.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -18,6 +19,7 @@ struct Report {
   std::optional<Measurement> measurement;  // none: it does not load
   DryRun run;
   std::size_t memory_limit_bytes = 0;
+  std::uint64_t deadline_ns = 0;
   bool strict = false;
 };
 

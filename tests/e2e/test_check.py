@@ -135,6 +135,22 @@ def test_trusted_and_memory_are_as_in_a_run(plugin):
     assert any("8 MiB" in f["text"] for f in report["findings"] if f["severity"] == "error")
 
 
+@pytest.mark.parametrize("code, where", [
+    ("function on_packet(p) while p.proto == 17 do end end", "on_packet ran longer"),
+    ("while true do end", "the load ran longer"),
+    ("function on_tick() while true do end end", "on_tick ran longer"),
+])
+def test_a_plugin_that_never_returns_is_told_where(plugin, code, where):
+    report = report_of(plugin(code))
+    assert report["verdict"] == "failed"
+    assert [where in f["text"] for f in report["findings"] if f["severity"] == "error"] == [True]
+
+
+def test_what_the_plugin_logs_is_shown_and_is_no_finding(plugin):
+    report = report_of(plugin('function on_packet(p) end\nfunction on_stop() engine.log("warn", "bye") end\n'))
+    assert report["findings"] == [] and report["log"] == ["bye"]
+
+
 @pytest.mark.parametrize("args, words", [
     ([], "names no plugin"),
     (["a.lua", "b.lua"], "one plugin at a time"),
