@@ -57,6 +57,8 @@ class Analysis {
   std::uint64_t epoch_ns() const noexcept { return epoch_ns_; }
 
   engine_packet* packets() noexcept { return packets_.data(); }
+  // Files, where packets are written: their time stamps as the source has them, which may go back. Else null.
+  std::uint64_t* times_ns() noexcept { return packets_to_file_ != nullptr ? packets_to_file_->times_ns() : nullptr; }
   SpscRing& ring() noexcept { return ring_; }
 
   // The hot path: offers packets()[0..count) to every plugin and publishes what they said.

@@ -34,8 +34,10 @@ bool FileWorker::serve() noexcept {
         return FrameSpan{frame.offset, frame.caplen, frame.len, frame.link};
       },
       packets);
+  std::uint64_t* const times_ns = analysis_.times_ns();
   for (std::uint32_t i = 0; i < count; ++i) {
     const FileFrame frame = batch[i];
+    if (times_ns != nullptr) times_ns[i] = frame.utc_ns;
     packets[i].time = frame.time;
     packets[i]._place = frame.place;
     packets[i]._ts_source = kFromFile;

@@ -36,6 +36,7 @@ struct FileFrame {
   LinkType link;
   double time;   // ns since the epoch
   double place;  // in the file, from 1
+  std::uint64_t utc_ns;
 };
 
 class [[nodiscard]] FileBatch {
@@ -155,7 +156,8 @@ inline FileBatch::~FileBatch() {
 inline FileFrame FileBatch::operator[](std::uint32_t i) const& noexcept {
   const std::uint32_t offset = queue_->offsets_[i];
   const FileRecord& record = queue_->record_at(offset);
-  return {offset + sizeof(FileRecord), record.caplen, record.len, record.link, record.time, record.place};
+  return {
+      offset + sizeof(FileRecord), record.caplen, record.len, record.link, record.time, record.place, record.utc_ns};
 }
 
 inline FileBatch FileQueue::receive(std::uint32_t max) noexcept {

@@ -87,7 +87,8 @@ void FileSource::take(const CapturedPacket& packet) noexcept {
                           caplen,
                           packet.header->len,
                           since_epoch(now_ns_),
-                          static_cast<double>(place_)};
+                          static_cast<double>(place_),
+                          is_sane(packet) ? utc_ns(packet) : now_ns_};
     std::memcpy(room, &head, sizeof head);
     std::memcpy(room + sizeof head, packet.bytes, caplen);
     lane.queue->advance(bytes);
@@ -149,7 +150,7 @@ void write_marker(FileQueue& queue, std::span<std::byte> room, const FileMarker&
   const bool is_tick = marker.kind == FileRecordKind::tick;
   const std::size_t bytes = sizeof(FileRecord) + (is_tick ? sizeof(FileTick) : 0);
   const FileRecord head{
-      static_cast<std::uint32_t>(bytes), marker.kind, LinkType::other, 0, 0, 0, marker.time, marker.place};
+      static_cast<std::uint32_t>(bytes), marker.kind, LinkType::other, 0, 0, 0, marker.time, marker.place, 0};
   std::memcpy(room.data(), &head, sizeof head);
   if (is_tick) std::memcpy(room.data() + sizeof head, &marker.tick, sizeof marker.tick);
   queue.advance(bytes);

@@ -24,10 +24,11 @@ struct FileRecord {
   std::uint8_t unused;
   std::uint32_t caplen;  // bytes behind the head
   std::uint32_t len;     // bytes on the wire
-  double time;           // ns since the run's epoch
+  double time;           // ns since the run's epoch; never goes back
   double place;
+  std::uint64_t utc_ns;  // of a packet: as the file says it
 };
-static_assert(sizeof(FileRecord) == 32);
+static_assert(sizeof(FileRecord) == 40);
 
 // A marker as the worker gets it, and what lies behind the head of a tick.
 struct FileTick {

@@ -56,11 +56,12 @@ void PacketLane::push(const engine_packet& packet, std::size_t place) noexcept {
     ++lost_;
     return;
   }
+  const std::uint64_t live_ns = epoch_ns_ + static_cast<std::uint64_t>(static_cast<std::int64_t>(packet.time));
   const PacketRecord head{.length = static_cast<std::uint32_t>(bytes),
                           .kind = PacketRecordKind::packet,
                           .caplen = packet.caplen,
                           .len = packet.len,
-                          .time_ns = epoch_ns_ + static_cast<std::uint64_t>(static_cast<std::int64_t>(packet.time)),
+                          .time_ns = config_.room != nullptr ? times_ns_[place] : live_ns,
                           .place = packet._place,
                           .queue = packet.queue,
                           .lost = lost_,

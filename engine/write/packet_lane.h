@@ -5,6 +5,7 @@
 // worker waits for room.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 
@@ -56,6 +57,8 @@ class PacketLane {
   // Where the frames lie and when time begins: before the first packet.
   void begin(const std::uint8_t* frames, std::uint64_t epoch_ns) noexcept;
   plugins::Marks& marks() noexcept { return marks_; }
+  // Over a capture file: the batch's time stamps, UTC, set before offer().
+  std::uint64_t* times_ns() noexcept { return times_ns_.data(); }
 
   // The batch that all plugins have seen.
   void offer(const engine_packet* packets, std::uint32_t count) noexcept;
@@ -83,6 +86,7 @@ class PacketLane {
   std::uint64_t dropped_ = 0;
   std::uint32_t lost_ = 0;  // not yet told
   std::atomic<bool> ended_{false};
+  std::array<std::uint64_t, plugins::Marks::kMaxPackets> times_ns_{};
   plugins::Marks marks_;
 };
 

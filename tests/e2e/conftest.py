@@ -20,8 +20,9 @@ def needs_root():
     return pytest.mark.skipif(os.geteuid() != 0, reason="needs root: network namespaces, CAP_NET_ADMIN and CAP_BPF")
 
 
-def sh(*command, check=True, timeout=30):
-    return subprocess.run([str(word) for word in command], check=check, capture_output=True, text=True, timeout=timeout)
+def sh(*command, check=True, timeout=30, **kwargs):
+    return subprocess.run([str(word) for word in command], check=check, capture_output=True, text=True, timeout=timeout,
+                          **kwargs)
 
 
 class Lab:

@@ -43,6 +43,8 @@ struct Batch {
 
   void offer_to(PacketLane& lane) {
     lane.begin(frames.data(), kEpoch_ns);
+    for (std::size_t i = 0; i < packets.size(); ++i)  // used over files: times may go back there
+      lane.times_ns()[i] = kEpoch_ns + 100'000 - static_cast<std::uint64_t>(packets[i]._place);
     lane.offer(packets.data(), static_cast<std::uint32_t>(packets.size()));
   }
 
@@ -250,6 +252,7 @@ TEST_F(PacketWriterOverFiles, APacketWaitsUntilNoWorkerCanHaveAnEarlierOne) {
   EXPECT_EQ(writer.round(), 1u);
   end(writer, 3);
   EXPECT_EQ(numbers(), (std::vector<int>{1, 2, 5, 7}));
+  EXPECT_EQ(packets()[2].time_ns, kEpoch_ns + 100'000 - 5) << "the file's own time stamp";
 }
 
 // The threads of a real run: each worker offers its share in batches, waits when its ring is full, tells its progress.
