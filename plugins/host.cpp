@@ -72,10 +72,11 @@ std::vector<RecordField> fields_at(lua_State* L, int place) {
 }
 
 // The options table at place 2; what the library gives under other names than these is an option of the kind.
-Declaration declaration_at(lua_State* L, const PluginSpec& plugin) {
+Declaration declaration_at(lua_State* L, const State::Impl& state) {
   constexpr int kOptions = 2;
   Declaration declaration;
-  declaration.plugin = &plugin;
+  declaration.plugin = &state.spec;
+  declaration.dry = state.dry;
   std::vector<std::string> key;
   lua_pushnil(L);
   while (lua_next(L, kOptions) != 0) {
@@ -140,7 +141,7 @@ int declare_structure(lua_State* L) {
   State::Impl& state = self(L);
   if (!state.loading) return refuse(L, "structures are declared while the plugin loads or in on_start");
   try {
-    Handle* handle = declare(state, text_at(L, 1), declaration_at(L, state.spec));
+    Handle* handle = declare(state, text_at(L, 1), declaration_at(L, state));
     lua_pushlightuserdata(L, handle);
     return 1;
   } catch (const engine::SetupError& error) {

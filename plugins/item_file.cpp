@@ -47,7 +47,7 @@ std::string item_file_path(const PluginSpec& plugin, const std::string& file) {
   return (slash == std::string::npos ? std::string() : plugin.path.substr(0, slash + 1)) + file;
 }
 
-std::vector<Item> read_items(const std::string& path, std::size_t at_most) {
+std::vector<Item> read_items(const std::string& path, std::size_t at_most, bool values) {
   struct stat status;  // before opening: that of a FIFO would wait for its writer
   if (stat(path.c_str(), &status) != 0) fail(path, std::strerror(errno));
   if (!S_ISREG(status.st_mode)) fail(path, "is no regular file");
@@ -63,7 +63,7 @@ std::vector<Item> read_items(const std::string& path, std::size_t at_most) {
     std::string_view text(line.text, static_cast<std::size_t>(length));
     text = trimmed(text.substr(0, text.find('#')));
     if (text.empty()) continue;
-    const std::string_view first = text.substr(0, text.find_first_of(kBlank));
+    const std::string_view first = values ? text.substr(0, text.find_first_of(kBlank)) : text;
     items.push_back({std::string(first), std::string(trimmed(text.substr(first.size()))), number});
   }
   if (std::ferror(file.get()) != 0) fail(path, std::strerror(EIO));

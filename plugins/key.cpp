@@ -8,7 +8,9 @@
 namespace plugins {
 namespace {
 
-enum Kind : std::uint8_t { kText = 1, kNumber = 2, kAddress = 3 };
+constexpr auto kText = static_cast<std::uint8_t>(ValueKind::text);
+constexpr auto kNumber = static_cast<std::uint8_t>(ValueKind::number);
+constexpr auto kAddress = static_cast<std::uint8_t>(ValueKind::address);
 
 struct Known {
   const char* name;
@@ -53,6 +55,14 @@ ValueKey::ValueKey(double number) noexcept {
 }
 ValueKey::ValueKey(const engine_addr& address) noexcept { set(kAddress, &address, sizeof address); }
 
+KeySpec KeySpec::values(ValueKind kind) {
+  KeySpec spec;
+  spec.kind_ = static_cast<std::uint32_t>(kind);
+  if (kind == ValueKind::number) spec.words_ = (2 + sizeof(double) + 7) / 8;
+  if (kind == ValueKind::address) spec.words_ = (2 + sizeof(engine_addr) + 7) / 8;
+  return spec;
+}
+
 KeySpec KeySpec::of(std::span<const std::string> fields) {
   KeySpec spec;
   spec.words_ = 0;
@@ -75,7 +85,8 @@ std::vector<std::string> KeySpec::known_fields() {
 }
 
 std::string KeySpec::text() const {
-  if (by_value()) return "value";
+  constexpr const char* kinds[] = {"value", "text", "number", "address"};
+  if (by_value()) return kinds[kind_];
   std::string all;
   for (const Field& field : fields_) all += (all.empty() ? "" : " ") + field.name;
   return all;

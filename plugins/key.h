@@ -24,6 +24,9 @@ inline constexpr std::uint32_t kMaxFieldWords = 16;
 inline constexpr std::size_t kMaxValue_bytes = 253;
 inline constexpr std::uint32_t kValueWords = 32;
 
+// The numbers are those of the keys' first bytes, and of enum engine_key_kind in plugins/sketch_native.h.
+enum class ValueKind : std::uint8_t { any = 0, text = 1, number = 2, address = 3 };
+
 // A value as a key. Only the first `words` words are defined; the last of them is zero padded.
 struct ValueKey {
   std::uint64_t data[kValueWords];
@@ -33,14 +36,24 @@ struct ValueKey {
   explicit ValueKey(double number) noexcept;
   explicit ValueKey(const engine_addr& address) noexcept;
 
+  struct Bytes {
+    std::uint8_t kind;
+    std::size_t size_bytes;
+    const std::uint8_t* data;
+  };
+  static Bytes bytes_of(const std::uint64_t* words) noexcept {
+    const auto* key = reinterpret_cast<const std::uint8_t*>(words);
+    return {key[0], key[1], key + 2};
+  }
+
  private:
   void set(std::uint8_t kind, const void* bytes, std::size_t size_bytes) noexcept;
 };
 
 class KeySpec {
  public:
-  // Keys are values given to add_value(): strings, numbers, addresses.
-  static KeySpec values() { return KeySpec(); }
+  // Keys are values given to add_value(): strings, numbers, addresses, or those of one kind alone.
+  static KeySpec values(ValueKind kind = ValueKind::any);
   // Keys are these fields of the packet, in this order. Throws engine::SetupError that names an unknown field.
   static KeySpec of(std::span<const std::string> fields);
   static KeySpec of(std::initializer_list<std::string_view> fields);
@@ -49,6 +62,8 @@ class KeySpec {
 
   std::string text() const;  // the fields by name, or "value"
 
+  bool is_one_field() const noexcept { return fields_.size() == 1; }
+  bool takes(std::uint32_t kind) const noexcept { return kind_ == 0 || kind_ == kind; }  // of values
   bool by_value() const noexcept { return fields_.empty(); }
   std::uint32_t words() const noexcept { return words_; }
   std::uint64_t possible_keys() const noexcept;  // 2^32 where there are as many or more
@@ -98,6 +113,7 @@ class KeySpec {
   std::vector<Field> fields_;
   std::vector<Load> loads_;
   std::uint32_t words_ = kValueWords;
+  std::uint32_t kind_ = 0;  // of values; 0: any
   std::uint32_t bits_ = 0;  // used of the word that is being filled
 };
 

@@ -5,6 +5,7 @@
 
 #include "engine/base/error.h"
 #include "plugins/counter.h"
+#include "plugins/table_kinds.h"
 #include "plugins/topk.h"
 
 namespace plugins {
@@ -24,8 +25,8 @@ constexpr struct {
   std::string_view name;
   Made (*make)(const Declaration&);
 } kKinds[] = {
-    {"counter", make_counter},
-    {"topk", make_topk},
+    {"counter", make_counter}, {"topk", make_topk}, {"distinct", make_distinct}, {"histogram", make_histogram},
+    {"map", make_map},         {"set", make_set},   {"nets", make_nets},         {"rate", make_rate},
 };
 
 template <typename Value>

@@ -21,6 +21,7 @@ struct Declaration {
   std::vector<std::pair<std::string, std::string>> items;  // text, and a value for it or nothing
   Arguments options;                                       // all else, by name
   const PluginSpec* plugin = nullptr;
+  bool dry = false;  // for a dry run, thrown away after some batches
 
   double number(std::string_view option) const;     // 0 if it was not given
   bool truth(std::string_view option) const;        // false if it was not given

@@ -69,6 +69,7 @@ class MapTable final : public Table {
   void advance(double now_ns) noexcept override;
   void before_batch(const engine_packet* packets, const std::uint16_t* index, std::uint32_t count) noexcept override;
 
+  const KeySpec& key() const noexcept { return key_; }
   RowTable& rows() noexcept { return rows_; }
 
  private:

@@ -11,6 +11,8 @@ std::span<const NativeGroup> native_groups() noexcept {
       {"base", "struct engine_natives", &natives()},
       {"protocol", "struct engine_protocol_natives", &protocol_natives()},
       {"capture", "struct engine_capture_natives", &capture_natives()},
+      {"sketch", "struct engine_sketch_natives", &sketch_natives()},
+      {"table", "struct engine_table_natives", &table_natives()},
   };
   return groups;
 }

@@ -43,6 +43,17 @@ void NetTable::reserve(std::uint32_t more) {
   }
 }
 
+std::uint32_t NetTable::make_tag(std::string_view text) {
+  const auto [at, fresh] = tag_numbers_.try_emplace(std::string(text), static_cast<std::uint32_t>(tags_.size()));
+  if (fresh) tags_.push_back(&at->first);
+  return at->second;
+}
+
+std::int32_t NetTable::find_tag(std::string_view text) const noexcept {
+  const auto at = tag_numbers_.find(text);
+  return at != tag_numbers_.end() ? static_cast<std::int32_t>(at->second) : -1;
+}
+
 NetTable::Prefix NetTable::cut(Prefix prefix, std::uint32_t length) noexcept {
   const auto mask = [](std::uint32_t bits) { return bits == 0 ? 0 : ~std::uint64_t{0} << (64 - bits); };
   return {prefix.hi & mask(std::min(length, 64u)), prefix.lo & mask(std::max(length, 64u) - 64)};

@@ -10,6 +10,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "plugins/hash.h"
 #include "plugins/map_table.h"
@@ -35,6 +40,12 @@ class NetTable final : public Table {
   std::uint32_t match(const engine_addr& address) const noexcept;
 
   std::uint32_t size() const noexcept { return nets_; }
+
+  // Texts that networks are tagged with. make_tag() is set-up: it allocates.
+  std::uint32_t make_tag(std::string_view text);
+  std::int32_t find_tag(std::string_view text) const noexcept;  // -1: there is none
+  const std::string& tag(std::uint32_t number) const noexcept { return *tags_[number]; }
+  bool tagged() const noexcept { return !tags_.empty(); }
 
   void attach(Part& part) noexcept override { part_ = static_cast<MapPart*>(&part); }
   void advance(double) noexcept override { part_->entries = nets_; }
@@ -71,6 +82,8 @@ class NetTable final : public Table {
   std::uint32_t all_4_ = 0;          // the match for an IPv4 address that has no other
   std::uint64_t short_lengths_ = 0;  // of IPv6 networks: bit n for /n, up to /32
   bool beyond_64_ = false;           // there are IPv6 networks longer than /64
+  std::map<std::string, std::uint32_t, std::less<>> tag_numbers_;
+  std::vector<const std::string*> tags_;
   MapPart* part_ = nullptr;
 };
 

@@ -19,7 +19,7 @@ for prefix = 0, 128 do
   end
 end
 local masks = ffi.cast("const uint64_t (*)[2]", mask_bytes)
-core.masks_owner = mask_bytes
+core.masks, core.masks_owner = masks, mask_bytes
 
 -- ::ffff:0:0/96 (RFC 4291, section 2.5.5.2): bytes 8 to 11 are 0 0 ff ff, read as a little-endian word.
 local function is_v4(a) return a._hi == 0 and band(a._lo, 0xffffffffULL) == 0xffff0000ULL end

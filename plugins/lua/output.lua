@@ -102,6 +102,8 @@ function tools.bad(record, field, kind, value)
   error(record .. ": field '" .. field .. "' takes " .. kind .. ", got " .. shown, 3)
 end
 
+core.types, core.type_names, core.type_tools = types, type_names, tools
+
 -- The source of the function that writes one kind of record. Made once per shape and state, so that the traces that the
 -- warm-up leaves hold for the real instance too: they are specialised to the function's prototype.
 local function writer_source(fields)

@@ -163,13 +163,14 @@ local function date(at)
 end
 
 local later = {
-  distinct = true, histogram = true, map = true, flows = true, set = true, nets = true, rate = true, block = true,
+  flows = true, block = true,
 }
 
 local function engine_library()
   local library = {
     counter = core.counter, topk = core.topk, record = core.record, emit = core.emit, log = core.log, now = now,
-    date = date, epoch_ns = core.binding.epoch_ns,
+    date = date, epoch_ns = core.binding.epoch_ns, distinct = core.distinct, histogram = core.histogram, map = core.map,
+    set = core.set, nets = core.nets, rate = core.rate,
   }
   local known = {}
   for name in pairs(library) do known[#known + 1] = name end

@@ -126,7 +126,7 @@ TEST(Nets, HoldNoMoreThanTheyHaveRoomFor) {
 TEST(ItemFile, SkipsCommentsAndNamesItsLines) {
   const lab::Folder folder;
   const std::string path = folder.write("list", "# head\n10.0.0.1\n\n  example.org  a mail host # why\r\n\t53\nlast");
-  const auto items = plugins::read_items(path, 100);
+  const auto items = plugins::read_items(path, 100, true);
   ASSERT_EQ(items.size(), 4u);
   EXPECT_EQ(items[0].text, "10.0.0.1");
   EXPECT_EQ(items[0].line, 2u);
@@ -134,10 +134,11 @@ TEST(ItemFile, SkipsCommentsAndNamesItsLines) {
   EXPECT_EQ(items[1].value, "a mail host");
   EXPECT_EQ(items[2].text, "53");
   EXPECT_EQ(items[3].line, 6u);
-  EXPECT_EQ(plugins::read_items(path, 2).size(), 2u);
-  EXPECT_THROW(plugins::read_items(path + ".none", 2), engine::SetupError);
-  EXPECT_THROW(plugins::read_items("/dev/zero", 2), engine::SetupError);
-  EXPECT_THROW(plugins::read_items("/tmp", 2), engine::SetupError);
+  EXPECT_EQ(plugins::read_items(path, 100, false)[1].text, "example.org  a mail host");
+  EXPECT_EQ(plugins::read_items(path, 2, true).size(), 2u);
+  EXPECT_THROW(plugins::read_items(path + ".none", 2, true), engine::SetupError);
+  EXPECT_THROW(plugins::read_items("/dev/zero", 2, true), engine::SetupError);
+  EXPECT_THROW(plugins::read_items("/tmp", 2, true), engine::SetupError);
 }
 
 TEST(ItemFile, LiesBesideThePluginOrWhereTheOperatorSaid) {

@@ -1,0 +1,78 @@
+/* The native functions of map, set, nets and rate; see plugins/native.h for the rules.
+ *
+ * Keys that are values come as (kind, bytes, length, number) with the kinds of plugins/sketch_native.h, and with the
+ * time that counts as their packet's. A table may take one kind only: the others are refused.
+ */
+#pragma once
+
+#ifdef __cplusplus
+#include "plugins/abi.h"
+extern "C" {
+#endif
+
+struct engine_set;
+struct engine_value_set;
+struct engine_nets;
+struct engine_tagged_nets;
+struct engine_rate;
+struct engine_value_rate;
+
+/* Where a map's entries lie: row n at rows + n * stride, for the whole life of the map. In a row the stamp says which
+ * entry's life it is, and the fields begin at `fields`. */
+struct engine_map_layout {
+  uint8_t* rows;
+  uint32_t stride;
+  uint32_t fields;
+  uint32_t stamp;
+};
+
+struct engine_rate_event {
+  double rate;
+  uint32_t kind; /* of a key that is a value; 0: a key by field, in the packet */
+  uint32_t length;
+  struct engine_packet packet;
+  struct engine_addr address;
+  double number;
+  uint8_t text[256];
+};
+
+/* Beside a row's number: there is none; this map does not take such a key. */
+enum engine_row { ENGINE_NO_ROW = -1, ENGINE_BAD_KEY = -2 };
+/* What became of a key that was given to a set. */
+enum engine_added { ENGINE_KNOWN = 0, ENGINE_NEW = 1, ENGINE_REFUSED = 2, ENGINE_NOT_TAKEN = 3 };
+
+/* Handles that only Lua code tells apart come as void pointers: each map has a type of its own. */
+struct engine_table_natives {
+  void (*map_layout)(void*, struct engine_map_layout*);
+  int32_t (*map_get)(void*, const struct engine_packet*);
+  int32_t (*map_put)(void*, const struct engine_packet*); /* twice the row, + 1 if it is new */
+  int32_t (*map_delete)(void*, const struct engine_packet*); /* 1: there was one; 0 */
+  int32_t (*map_get_value)(void*, uint32_t, const void*, uint32_t, double, double);
+  int32_t (*map_put_value)(void*, uint32_t, const void*, uint32_t, double, double);
+  int32_t (*map_delete_value)(void*, uint32_t, const void*, uint32_t, double, double);
+  uint32_t (*map_count)(void*);
+
+  int32_t (*set_add)(struct engine_set*, const struct engine_packet*); /* enum engine_added */
+  bool (*set_has)(struct engine_set*, const struct engine_packet*);
+  int32_t (*set_add_value)(struct engine_value_set*, uint32_t, const void*, uint32_t, double, double);
+  int32_t (*set_has_value)(struct engine_value_set*, uint32_t, const void*, uint32_t, double, double);
+  uint32_t (*set_count)(void*);
+
+  bool (*nets_tagged)(void*);
+  uint32_t (*nets_match)(void*, const struct engine_addr*); /* 0, or the tag << 8 | prefix of 128 + 1 */
+  const char* (*nets_tag)(void*, uint32_t, uint32_t*);      /* the text of a tag, and its length */
+  int32_t (*nets_find_tag)(void*, const char*, uint32_t);   /* -1: there is none */
+  int32_t (*nets_add)(void*, const struct engine_addr*, uint32_t, uint32_t); /* enum engine_added */
+  uint32_t (*nets_count)(void*);
+
+  void (*rate_add)(struct engine_rate*, const struct engine_packet*);
+  double (*rate_rate)(struct engine_rate*, const struct engine_packet*);
+  bool (*rate_add_value)(struct engine_value_rate*, uint32_t, const void*, uint32_t, double, double, double);
+  double (*rate_rate_value)(struct engine_value_rate*, uint32_t, const void*, uint32_t, double, double); /* -1: not taken */
+  uint32_t (*rate_count)(void*);
+  bool (*rate_next)(void*, struct engine_rate_event*);
+};
+
+#ifdef __cplusplus
+}
+#endif
