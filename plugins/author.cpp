@@ -46,7 +46,8 @@ OwnState describe() {
   lua_State* L = state.get();
   luaL_openlibs(L);
   lua_newtable(L);
-  for (const char* name : {"api/model", "api/plugin", "api/packet", "api/results", "api/library", "api/base"}) {
+  for (const char* name :
+       {"api/model", "api/plugin", "api/packet", "api/results", "api/tables", "api/library", "api/base"}) {
     run(L, chunk_named(embedded_tools(), name));
     lua_pop(L, 1);
   }

@@ -57,6 +57,12 @@ Declare structures while the plugin loads or in on_start. Options are given as a
   functions = {
     { "counter(options: engine.counter_options): engine.counter", "Packets and bytes per key." },
     { "topk(options: engine.topk_options): engine.topk", "The most frequent keys, with their error bound." },
+    { "distinct(options: engine.distinct_options): engine.distinct", "How many different keys." },
+    { "histogram(options: engine.histogram_options): engine.histogram", "Percentiles of numbers." },
+    { "map(options: engine.map_options): engine.map", "Your own table in native memory." },
+    { "set(options: engine.set_options): engine.set", "Membership, and what is new." },
+    { "nets(options: engine.nets_options): engine.nets", "The longest network that contains an address." },
+    { "rate(options: engine.rate_options): engine.rate", "Events per second, with a threshold." },
     { "record(options: engine.record_options): engine.record", "A typed result." },
     { "emit(name: string, members: table): boolean",
       "A rare result of any shape: one line with these members. False, counted, if the output queue is full." },

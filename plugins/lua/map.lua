@@ -143,6 +143,7 @@ local function source_of(fields, by_field, place)
 end
 
 local makers, slots, slots_made = {}, {}, 0
+core.members["a map"] = { "count", "delete", "get", "put" } -- each map has a type of its own, made when it is declared
 
 -- The types and functions of the n-th map of this shape in an instance, with the cell that says where its rows lie.
 local function make_slot(shape, fields, by_field, place)
