@@ -18,4 +18,9 @@ plugin's own tables; `string.rep` and `string.format` are capped.]],
     string = "byte char find format gmatch gsub len lower match rep reverse sub upper",
     table = "clear concat insert maxn move new remove sort unpack",
   },
+  additions = {
+    { "table.new(items: integer, names: integer): table", "A table with room for so many numbered and named members." },
+    { "table.clear(t: table)", "Removes everything from the table, which keeps its room." },
+    { "table.unpack(t: table, first?: integer, last?: integer): any", "The same as `unpack`." },
+  },
 }

@@ -88,6 +88,7 @@ for _, alias in ipairs(api.aliases) do put("---%s\n---@alias %s %s\n\n", alias.t
 for _, section in ipairs(api.sections) do
   globals(section)
   if section.class then class(section) end
+  functions(section.additions, "", "")
   if section.library then
     comment(section.text)
     put("---@class %s_library\n", section.library)

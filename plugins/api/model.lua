@@ -30,7 +30,7 @@ end
 -- "u8(off: integer): integer?" with what is said of it.
 local function entry_of(given)
   local signature, text = given[1], given[2]
-  local name, rest = signature:match("^([%a_][%w_]*)(%b().*)$")
+  local name, rest = signature:match("^([%a_][%w_.]*)(%b().*)$")
   if not name then
     local value = value_of(signature)
     value.signature, value.text = signature, text
@@ -52,7 +52,7 @@ local function entry_of(given)
   return entry
 end
 
-local lists = { "settings", "hooks", "globals", "functions", "values", "fields", "methods", "options" }
+local lists = { "settings", "hooks", "globals", "functions", "values", "fields", "methods", "options", "additions" }
 
 -- By name; of a function that is described several times, the widest of its arities.
 local function index(into, entries)

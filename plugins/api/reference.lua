@@ -52,6 +52,7 @@ for _, section in ipairs(api.sections) do
   rows("Method", "gives", section.methods, ":")
   rows("Option", "type", section.options, "")
   if section.base then base(section.base) end
+  rows("Beyond Lua 5.1", "gives", section.additions, "")
 end
 put("## Types\n\n")
 for _, alias in ipairs(api.aliases) do put("- %s: %s\n", code(alias.name), alias.text) end

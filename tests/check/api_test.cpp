@@ -187,6 +187,8 @@ TEST(Api, TheDefinitionsAreLuaThatNamesEverything) {
   lua_State* L = state.get();
   ASSERT_EQ(luaL_loadbuffer(L, text.data(), text.size(), "=definitions"), 0) << lua_tostring(L, -1);
   lua_newtable(L);
+  lua_newtable(L);
+  lua_setfield(L, -2, "table");
   lua_setfenv(L, -2);
   EXPECT_EQ(lua_pcall(L, 0, 0, 0), 0) << lua_tostring(L, -1);
   for (const char* expected :

@@ -91,6 +91,18 @@ TEST(Options, OfFlagsReplaceListsSetBefore) {
   EXPECT_EQ(s.words, std::vector<std::string>{"a"});
 }
 
+TEST(Options, WordsAreTakenOnlyWhereTheyAreWanted) {
+  EXPECT_NE(refused(Args{"word"}).find("takes no other arguments"), std::string::npos);
+  Sample s;
+  OptionTable table = table_of(s);
+  std::vector<std::string> words;
+  table.take_words(words);
+  table.parse(Args{"one", "--name", "two", "three", "-l", "-"});
+  EXPECT_EQ(words, (std::vector<std::string>{"one", "three", "-"}));
+  EXPECT_EQ(s.name, "two");
+  EXPECT_TRUE(s.loud);
+}
+
 TEST(Options, OutOfRangeNamesTheRange) {
   for (const char* bad : {"0", "129", "-1", "8x", "", "1e3", "99999999999999999999", "ALL"}) {
     EXPECT_EQ(refused({"--queues", bad}), std::string("--queues ") + bad + ": must be 1..128 or all");
