@@ -1,8 +1,9 @@
-// Writes what the fuzzers start from: seeds FOLDER makes FOLDER/decode and FOLDER/pcap.
+// Writes what the fuzzers start from: seeds FOLDER makes FOLDER/decode, FOLDER/pcap and FOLDER/protocol.
 #include <filesystem>
 #include <fstream>
 
 #include "tests/decode/capture_writer.h"
+#include "tests/plugins/messages.h"
 
 namespace {
 
@@ -17,7 +18,7 @@ int main(int count, char** arguments) {
   using test::operator+;
   if (count != 2) return 2;
   const std::filesystem::path folder = arguments[1];
-  for (const char* name : {"decode", "pcap"}) std::filesystem::create_directories(folder / name);
+  for (const char* name : {"decode", "pcap", "protocol"}) std::filesystem::create_directories(folder / name);
   std::vector<test::Record> records;
   int number = 0;
   for (const test::Bytes& frame : test::sample_frames()) {
@@ -25,6 +26,14 @@ int main(int count, char** arguments) {
     // As Ethernet, and what lies behind the header as bare IP.
     write(folder / "decode" / std::to_string(number++), test::Bytes{0} + frame);
     write(folder / "decode" / std::to_string(number++), test::Bytes{3} + test::Bytes(frame.begin() + 14, frame.end()));
+  }
+  number = 0;
+  for (const test::Bytes& frame : test::sample_messages()) {
+    // As a frame, and its payload in a packet of the fuzzer's own (42: behind UDP, 54: behind TCP).
+    write(folder / "protocol" / std::to_string(number++), test::Bytes{0x80} + frame);
+    const bool is_tcp = frame[23] == 6;
+    write(folder / "protocol" / std::to_string(number++),
+          test::Bytes{static_cast<std::uint8_t>(is_tcp ? 1 : 2)} + test::Bytes(frame.begin() + 34, frame.end()));
   }
   write(folder / "pcap" / "micro", test::pcap(records));
   write(folder / "pcap" / "nano", test::pcap(records, {.nanoseconds = true}));
