@@ -252,7 +252,7 @@ TEST_P(CompiledLibrary, StartsAbortsAndFlushesNoTraceInAMillionPackets) {
   lab.spec.name = lab.spec.code = GetParam().code;
   plugins::State::Impl impl(lab.spec, lab.binding());
   lab::Traces traces(impl);
-  const std::size_t before_bytes = impl.allocator.used_bytes();
+  const std::size_t before_bytes = impl.arena.used_bytes();
   std::uint32_t packets = 0;
   for (std::uint32_t batch = 0; packets < 1'000'000; ++batch) {
     const std::uint32_t count = std::array{64, 256, 16}[batch % 3];
@@ -266,7 +266,7 @@ TEST_P(CompiledLibrary, StartsAbortsAndFlushesNoTraceInAMillionPackets) {
   EXPECT_EQ(traces.count("start"), 0);
   EXPECT_EQ(traces.count("abort"), 0);
   EXPECT_EQ(traces.count("flush"), 0);
-  EXPECT_LE(impl.allocator.used_bytes() - before_bytes, 64u << 10);
+  EXPECT_LE(impl.arena.used_bytes() - before_bytes, 64u << 10);
 }
 
 INSTANTIATE_TEST_SUITE_P(
