@@ -51,6 +51,7 @@ std::vector<plugins::PluginSpec> plugin_specs(const cli::Settings& settings) {
     spec.code = setting.code;
     spec.args = setting.args;
     spec.memory_bytes = setting.memory_bytes;
+    spec.deadline_ns = std::uint64_t{setting.deadline_ms} * 1'000'000;
     spec.trusted = setting.trusted;
   }
   return specs;

@@ -16,7 +16,7 @@ constexpr LuaBlockKind known_blocks[] = {{"capture", false}, {"plugin", true}, {
 constexpr std::string_view later_blocks[] = {"ebpf", "xdp", "nic", "control"};
 
 // Keys that a reader of the manual may expect and that are not built; naming them unknown would mislead.
-constexpr std::string_view later_keys[] = {"plugin.deadline_ms", "sink.rotate", "capture.interfaces"};
+constexpr std::string_view later_keys[] = {"sink.rotate", "capture.interfaces"};
 
 struct Place {
   const LuaBlocks& file;

@@ -222,6 +222,7 @@ std::vector<Option> plugin_options(PluginSetting& p) {
       {.name = {},
        .value = size_in_bytes(p.memory_bytes, 1u << 20, std::size_t{4} << 30),
        .config_key = "plugin.memory"},
+      {.name = {}, .value = number(p.deadline_ms, 1, 60'000), .config_key = "plugin.deadline_ms"},
       {.name = {}, .value = flag(p.trusted), .config_key = "plugin.trusted"},
   };
 }

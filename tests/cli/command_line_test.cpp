@@ -169,7 +169,7 @@ TEST_F(CommandLine, HelpAndVersionNeedNothingElse) {
 
 TEST_F(CommandLine, FlagsWinOverEnvironmentOverConfiguration) {
   const ConfigFile file(R"(capture { interface = "eth0", queues = 4, log_level = "error", block = { "10.0.0.1" } }
-                           plugin "x.lua" { args = { k = 1, s = "1" }, memory = "2MiB" })");
+                           plugin "x.lua" { args = { k = 1, s = "1" }, memory = "2MiB", deadline_ms = 50 })");
   Settings s = parse_command_line(Args{"--config", file.path()});
   EXPECT_EQ(s.queues, 4u);
   EXPECT_EQ(s.log_level, LogLevel::error);
@@ -183,6 +183,7 @@ TEST_F(CommandLine, FlagsWinOverEnvironmentOverConfiguration) {
   ASSERT_EQ(s.plugins.size(), 1u);
   EXPECT_EQ(s.plugins[0].args, expected);
   EXPECT_EQ(s.plugins[0].memory_bytes, std::size_t{2} << 20);
+  EXPECT_EQ(s.plugins[0].deadline_ms, 50u);
   setenv("ENGINE_LOG", "loud", 1);
   EXPECT_EQ(refused({"--iface", "a"}), "ENGINE_LOG=loud: must be error, warn, info or debug");
 }
