@@ -54,15 +54,17 @@ end
 
 local lists = { "settings", "hooks", "globals", "functions", "values", "fields", "methods", "options", "additions" }
 
--- By name; of a function that is described several times, the widest of its arities.
+-- By name; of a function that is described several times, the widest of its arities, and whether one of its forms takes
+-- a packet and another a key.
 local function index(into, entries)
   for _, entry in ipairs(entries or {}) do
-    local known = into[entry.name]
-    if known and entry.call then
+    local known = into[entry.name] or setmetatable({ least = entry.least, most = entry.most }, { __index = entry })
+    into[entry.name] = known
+    if entry.call then
       known.least, known.most = math.min(known.least, entry.least), math.max(known.most, entry.most)
-    else
-      into[entry.name] = setmetatable({}, { __index = entry })
-      if entry.call then into[entry.name].least, into[entry.name].most = entry.least, entry.most end
+      local first = entry.params[1] and entry.params[1].type
+      known.packet_form = known.packet_form or first == "engine.packet"
+      known.key_form = known.key_form or first == "engine.key"
     end
   end
 end

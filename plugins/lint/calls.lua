@@ -3,6 +3,13 @@
 local lint = ...
 local api, type_of = lint.api, lint.type_of
 
+local key_fields = {}
+for _, alias in ipairs(api.aliases) do
+  if alias.name == "engine.key_field" then
+    for name in alias.type:gmatch('"([%w_]+)"') do key_fields[name] = true end
+  end
+end
+
 local function count_text(entry)
   if entry.most == math.huge then return "at least " .. entry.least end
   if entry.least == entry.most then return tostring(entry.most) end
@@ -57,6 +64,20 @@ local function check_emit(report, node, object)
   if (count < least and not open) or count > most then report("error", "arity", node.line, expected) end
 end
 
+-- Structures whose keys are packet fields take the packet, the others take the key.
+local function check_taken(report, node, object, member)
+  if not (member.packet_form and member.key_form) or not node.args[1] then return end
+  local key, given = option(object.options, "key"), type_of(node.args[1])
+  local by_field = key and (key.kind == "table" or (key.kind == "string" and key_fields[key.text]))
+  local what = object.class:gsub("^engine%.", "") .. ":" .. node.name
+  if by_field and given and (given.prim or given.class) and given.class ~= "engine.packet" then
+    report("error", "call", node.line, what .. " takes a packet (its keys are packet fields)")
+  elseif not key and given and given.class == "engine.packet" then
+    report("error", "call", node.line, what .. ": a key is a string, a number, an address or a view"
+      .. '; to take packets by field, give key = "field"')
+  end
+end
+
 function lint.check_method(report, node)
   local object = type_of(node.object)
   if not object or not object.class then return end
@@ -69,23 +90,19 @@ function lint.check_method(report, node)
   local plain = object.options and is_plain(object.options)
   if plain and object.class == "engine.record" and node.name == "emit" then return check_emit(report, node, object) end
   check_count(report, node, ":" .. node.name, member.entry, node.args)
+  if plain then check_taken(report, node, object, member.entry) end
 end
 
--- Option values that are one name or a list of names, out of a known set: `key`.
-local function check_names(report, what, value, known)
+-- The packet fields that a key is made of, or the other words that its type allows.
+local function check_key(report, what, value, type)
+  local known = setmetatable({}, { __index = key_fields })
+  for word in type:gmatch('"([%w_]+)"') do known[word] = true end
   local items = value.kind == "string" and { { value = value } } or value.kind == "table" and value.items or {}
   for _, item in ipairs(items) do
     if not item.key and item.value.kind == "string" and not known[item.value.text] then
       report("error", "option", item.value.line, ("%s: key '%s' is unknown%s"):format(what, item.value.text,
-        lint.suggest(item.value.text, lint.names(known))))
+        lint.suggest(item.value.text, lint.names(key_fields))))
     end
-  end
-end
-
-local key_fields = {}
-for _, alias in ipairs(api.aliases) do
-  if alias.name == "engine.key_field" then
-    for name in alias.type:gmatch('"([%w_]+)"') do key_fields[name] = true end
   end
 end
 
@@ -99,7 +116,7 @@ local function check_options(report, node, what, class)
         report("error", "option", item.key.line, ("%s: unknown option '%s'%s"):format(what, item.key.text,
           lint.suggest(item.key.text, lint.names(class.options))))
       elseif known.type:find("engine.key_field", 1, true) then
-        check_names(report, what, item.value, key_fields)
+        check_key(report, what, item.value, known.type)
       elseif known.type:find("^fun%(") and item.value.kind == "function" then
         item.value.callback = known.type
       end

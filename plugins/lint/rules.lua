@@ -50,6 +50,8 @@ local function check_member(node, name)
   if class and class.what and not class.members[name] then
     report("error", "field", node.line, class.what .. (object.class == "engine.packet" and " has no field '" or " has no '") .. name .. "'"
       .. lint.suggest(name, lint.names(class.members)))
+  elseif object.row and not object.row[name] then
+    report("error", "field", node.line, "an entry has no field '" .. name .. "'" .. lint.suggest(name, lint.names(object.row)))
   elseif object.library and not api.libraries[object.library][name] then
     report("error", "function", node.line, object.library .. " has no '" .. name .. "'"
       .. lint.suggest(name, lint.names(api.libraries[object.library])))

@@ -2,7 +2,7 @@
 -- assigned more than once, or comes from elsewhere, is unknown, and nothing is said about it.
 --
 -- A type is { class = }, with `borrowed` where the object is valid with its packet only, { entry = } for a function,
--- { library = } or { base = } for a table of functions, { prim = } for Lua's own types.
+-- { library = } or { base = } for a table of functions, { prim = } for Lua's own types, { row = names } for a map's entry.
 
 local lint = ...
 local api = lint.api
@@ -109,8 +109,28 @@ function kinds.call(node)
   if result and node.args[1] and node.args[1].kind == "table" then result.options = node.args[1] end
   return result
 end
+-- The names of the fields that a map was declared with, if they are all plain texts.
+local function row_names(options)
+  local names
+  for _, item in ipairs(options.items) do
+    if item.key and item.key.kind == "string" and item.key.text == "fields" and item.value.kind == "table" then
+      names = {}
+      for _, field in ipairs(item.value.items) do
+        local first = field.value.kind == "table" and field.value.items[1]
+        if field.key or not first or first.key or first.value.kind ~= "string" then return nil end
+        names[first.value.text] = true
+      end
+    end
+  end
+  return names
+end
+
 function kinds.method(node)
   local object = type_of(node.object)
+  if object and object.class == "engine.map" and object.options and (node.name == "get" or node.name == "put") then
+    local names = row_names(object.options)
+    return names and { row = names }
+  end
   local member = object and member_type(object, node.name)
   return member and member.entry and of_text(member.entry.returns, false)
 end

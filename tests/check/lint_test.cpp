@@ -73,6 +73,25 @@ TEST(Lint, Options) {
   EXPECT_EQ(said("local o = { name = 'c' } local c = engine.counter(o)"), "");
 }
 
+TEST(Lint, KeysAreOfTheKindThatTheStructureWasDeclaredWith) {
+  EXPECT_EQ(said("local c = engine.counter { name = 'c', key = 'src' }\nfunction on_packet(p) c:add(p.src) end"),
+            "error 2: counter:add takes a packet (its keys are packet fields)\n");
+  EXPECT_EQ(
+      said("local c = engine.distinct { name = 'c' }\nfunction on_packet(p) c:add(p) end"),
+      "error 2: distinct:add: a key is a string, a number, an address or a view; to take packets by field, give key = "
+      "\"field\"\n");
+  EXPECT_EQ(said("local a, b = engine.set { key = 'ip' }, engine.set { name = 'b', key = { 'src', 'dst' } }\n"
+                 "function on_packet(p) a:add(p.src) b:add(p) end"),
+            "");
+}
+
+TEST(Lint, EntriesOfMapsHaveTheFieldsTheyWereDeclaredWith) {
+  const std::string map = "local m = engine.map { key = 'src', fields = { { 'bytes', 'u64' }, { 'last', 'time' } } }\n";
+  EXPECT_EQ(said(map + in_packet("local e, new = m:put(p)\nif e and new then e.byte = p.len end")),
+            "error 4: an entry has no field 'byte'; did you mean 'bytes'?\n");
+  EXPECT_EQ(said(map + in_packet("local e = m:get(p)\nif e then e.bytes, e.last = e.bytes + p.len, p.time end")), "");
+}
+
 TEST(Lint, Arity) {
   EXPECT_EQ(said(in_packet("return p:u8()")), "error 2: :u8 takes 1 argument, got 0\n");
   EXPECT_EQ(said(in_packet("return p:u8(1, 2)")), "warning 2: :u8 takes 1 argument, got 2\n");
