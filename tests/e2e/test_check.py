@@ -1,6 +1,7 @@
 """engine check: what an author sees, exit codes, JSON, the same results as a run over the file."""
 
 import json
+import re
 import subprocess
 
 import pytest
@@ -167,3 +168,14 @@ def test_wrong_usage_is_one_line(args, words):
 def test_definitions_and_reference_are_printed():
     assert check("--definitions").stdout.startswith("---@meta\n")
     assert check("--reference").stdout == (ROOT / "plugins" / "REFERENCE.md").read_text()
+
+
+# The reference's examples are what people copy. Those that are whole plugins, without "…".
+REFERENCE = (ROOT / "plugins" / "REFERENCE.md").read_text()
+EXAMPLES = [code for code in re.findall(r"```lua\n(.*?)```", REFERENCE, re.S) if "function on_" in code and "…" not in code]
+
+
+@pytest.mark.parametrize("code", EXAMPLES, ids=[code.split("\n")[0][:40] for code in EXAMPLES])
+def test_the_examples_of_the_reference_pass_strictly(plugin, code):
+    done = check(plugin(code), "--strict")
+    assert done.returncode == 0, done.stdout
