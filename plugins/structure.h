@@ -30,6 +30,9 @@ class Visitor {
   virtual void boolean(std::string_view name, bool value) = 0;
   virtual void text(std::string_view name, std::string_view value) = 0;
   virtual void address(std::string_view name, const engine_addr& value) = 0;
+  virtual void time(std::string_view name, std::uint64_t utc_ns) { unsigned_number(name, utc_ns); }
+  virtual void begin_object(std::string_view) {}  // its members follow
+  virtual void end_object() {}
   virtual void begin_list(std::string_view name) = 0;  // its items follow, each between begin_item and end_item
   virtual void end_list() = 0;
   virtual void begin_item() = 0;
@@ -50,6 +53,8 @@ class Part {
   // Published as so many lines of their own; 0: nothing is to be said.
   virtual std::size_t lines() const { return 1; }
   virtual void publish_line(std::size_t, Visitor& visitor) const { publish(visitor); }
+  // What the line's type has behind the structure's name.
+  virtual std::string_view line_suffix(std::size_t) const { return {}; }
 
   // Where the result needs a memory over intervals, the collector keeps one part of make_empty() for the whole run:
   // after carry(), which takes an interval's merged part in, its lines are published. finish(): no more will come;
@@ -67,6 +72,10 @@ class Table {
   virtual void attach(Part& part) noexcept = 0;
   // Before an interval ends, at this time since the epoch: expiry.
   virtual void advance(double) noexcept {}
+  // The run ends at this time: before its last interval does.
+  virtual void finish(double now_ns) noexcept { advance(now_ns); }
+  // What times count from; known when the capture begins.
+  virtual void set_epoch(std::uint64_t) noexcept {}
   // The batch that comes, for prefetching; without an index, all of it.
   virtual void before_batch(const engine_packet*, const std::uint16_t*, std::uint32_t) noexcept {}
 };

@@ -137,8 +137,10 @@ void Collector::publish(const Interval& interval) {
 void Collector::publish_part(Span span, std::size_t plugin, std::uint16_t number, const plugins::Part& part) {
   const std::string* type = config_.plugins[plugin].registry->structure_name(number);
   if (type == nullptr) return;
-  for (std::size_t line = 0; line < part.lines(); ++line)
-    for (const auto& output : outputs_) output->part(span, config_.plugins[plugin].name, *type, part, line);
+  for (std::size_t line = 0, lines = part.lines(); line < lines; ++line) {
+    const std::string line_type = *type + std::string(part.line_suffix(line));
+    for (const auto& output : outputs_) output->part(span, config_.plugins[plugin].name, line_type, part, line);
+  }
 }
 
 // What waited for more that does not come any more.

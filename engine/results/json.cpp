@@ -237,6 +237,11 @@ void JsonWriter::time(std::string_view name, std::uint64_t utc_ns, TimeFormat& f
   out_ += '"';
 }
 
+void JsonWriter::time(std::string_view name, std::uint64_t utc_ns) {
+  TimeFormat format;
+  time(name, utc_ns, format);
+}
+
 void JsonWriter::members(std::string_view json) {
   if (json.empty()) return;
   key({});

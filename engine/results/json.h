@@ -43,13 +43,14 @@ class JsonWriter final : public plugins::Visitor {
   void boolean(std::string_view name, bool value) override;
   void text(std::string_view name, std::string_view value) override;
   void address(std::string_view name, const engine_addr& value) override;
+  void time(std::string_view name, std::uint64_t utc_ns) override;
+  void begin_object(std::string_view name) override;
+  void end_object() override;
   void begin_list(std::string_view name) override;
   void end_list() override;
   void begin_item() override { begin_object({}); }
   void end_item() override { end_object(); }
 
-  void begin_object(std::string_view name);
-  void end_object();
   void null(std::string_view name);
   void time(std::string_view name, std::uint64_t utc_ns, TimeFormat& format);
   void members(std::string_view json);  // ready-made `"name":value,…` without braces

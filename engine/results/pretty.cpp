@@ -81,10 +81,16 @@ void Pretty::remember(std::uint64_t utc_ns, std::string_view plugin, std::string
   changed_ = true;
 }
 
-bool Pretty::part(Span, std::string_view plugin, std::string_view type, const plugins::Part& part, std::size_t line) {
-  ++results_;
+bool Pretty::part(Span interval, std::string_view plugin, std::string_view type, const plugins::Part& part,
+                  std::size_t line) {
   TableVisitor visitor(printable(plugin) + " " + printable(type));
   part.publish_line(line, visitor);
+  // One line of many is news; a table would show the last one only.
+  if (part.lines() > 1 && part.line_suffix(line).empty()) {
+    remember(interval.to_ns, plugin, type, visitor.line());
+    return true;
+  }
+  ++results_;
   parts_[{std::string(plugin), std::string(type)}] = visitor.take();
   changed_ = true;
   return true;

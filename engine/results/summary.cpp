@@ -30,6 +30,9 @@ class Renamed final : public plugins::Visitor {
   void boolean(std::string_view name, bool value) override { to_.boolean(name, value); }
   void text(std::string_view name, std::string_view value) override { to_.text(name, value); }
   void address(std::string_view, const engine_addr& value) override { to_.address(key_, value); }
+  void time(std::string_view name, std::uint64_t utc_ns) override { to_.time(name, utc_ns); }
+  void begin_object(std::string_view name) override { to_.begin_object(name); }
+  void end_object() override { to_.end_object(); }
   void begin_list(std::string_view) override { to_.begin_list(list_); }
   void end_list() override { to_.end_list(); }
   void begin_item() override { to_.begin_item(); }

@@ -83,7 +83,7 @@ std::vector<std::string> lay_out(const std::vector<std::vector<std::string>>& bl
 
 void TableVisitor::cell(std::string_view name, std::string value, bool number) {
   if (!in_list_) {
-    singles_.emplace_back(name, std::move(value));
+    singles_.emplace_back(object_ + std::string(name), std::move(value));
     return;
   }
   if (list_.rows.empty()) list_.rows.emplace_back();
@@ -110,6 +110,12 @@ void TableVisitor::real(std::string_view name, double value) {
   char digits[32];
   const std::to_chars_result end = std::to_chars(digits, digits + sizeof digits, value);
   cell(name, std::string(digits, end.ptr), true);
+}
+
+void TableVisitor::time(std::string_view name, std::uint64_t utc_ns) {
+  std::string text;
+  TimeFormat().append(text, utc_ns);
+  cell(name, std::move(text), false);
 }
 
 void TableVisitor::address(std::string_view name, const engine_addr& value) {

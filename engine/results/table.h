@@ -40,6 +40,9 @@ class TableVisitor final : public plugins::Visitor {
   void boolean(std::string_view name, bool value) override { cell(name, value ? "true" : "false", false); }
   void text(std::string_view name, std::string_view value) override { cell(name, printable(value), false); }
   void address(std::string_view name, const engine_addr& value) override;
+  void time(std::string_view name, std::uint64_t utc_ns) override;
+  void begin_object(std::string_view name) override { object_ = std::string(name) + "."; }  // before its members' names
+  void end_object() override { object_.clear(); }
   void begin_list(std::string_view name) override;
   void end_list() override { in_list_ = false; }
   void begin_item() override { list_.rows.emplace_back(); }
@@ -55,6 +58,7 @@ class TableVisitor final : public plugins::Visitor {
   void finish_list();
 
   std::string title_;
+  std::string object_;
   Table list_;
   bool in_list_ = false;
   std::vector<Table> tables_;
