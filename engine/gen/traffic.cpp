@@ -7,11 +7,13 @@
 
 #include "engine/base/error.h"
 #include "engine/gen/dns.h"
+#include "engine/gen/samples.h"
 
 namespace engine::gen {
 namespace {
 
 constexpr std::size_t max_deck = std::size_t{1} << 18;
+constexpr std::size_t sample_every = 8;
 constexpr std::uint64_t builtin_time_ns = 1'700'000'000'000'000'000;
 
 std::uint64_t total_weight(const auto& entries) {
@@ -111,14 +113,23 @@ FrameSet builtin_frames(std::size_t count) {
   spec.flows = 1000;
   spec.zipf = 1;
   Traffic traffic(spec);
+  const auto samples = sample_frames();
   FrameSet set;
-  for (std::size_t i = 0; i < count; ++i) {
-    Packet packet = traffic.next();
+  const auto room = [&](std::size_t size_bytes) {
     const std::size_t offset = (set.memory.size() + 63) & ~std::size_t{63};
-    set.memory.resize(offset + packet.size_bytes());
-    packet.write(builtin_time_ns + i * 1000, set.memory.data() + offset);
+    set.memory.resize(offset + size_bytes);
     set.offsets.push_back(static_cast<std::uint32_t>(offset));
-    set.lengths.push_back(static_cast<std::uint32_t>(packet.size_bytes()));
+    set.lengths.push_back(static_cast<std::uint32_t>(size_bytes));
+    return set.memory.data() + offset;
+  };
+  for (std::size_t i = 0; i < count; ++i) {
+    if (i % sample_every == sample_every - 1) {
+      const auto& sample = samples[i / sample_every % samples.size()];
+      std::memcpy(room(sample.size()), sample.data(), sample.size());
+      continue;
+    }
+    Packet packet = traffic.next();
+    packet.write(builtin_time_ns + i * 1000, room(packet.size_bytes()));
   }
   return set;
 }

@@ -69,7 +69,8 @@ struct FrameSet {
   std::vector<std::uint32_t> lengths;
 };
 
-// `count` packets of a realistic mix: all kinds, IMIX sizes, 1,000 flows by Zipf's law. Always the same ones.
+// `count` packets of a realistic mix: all kinds, IMIX sizes, 1,000 flows by Zipf's law; every eighth one is a sample
+// (engine/gen/samples.h). Always the same ones.
 FrameSet builtin_frames(std::size_t count);
 
 }  // namespace engine::gen

@@ -139,17 +139,30 @@ void read_data(Bytes message, engine_dns_answer& answer) noexcept {
   }
 }
 
+// For each byte the character that stands for it, 0 where it is escaped.
+struct Alphabet {
+  char of[2][256]{};  // [lower]
+
+  constexpr Alphabet() {
+    for (int c = 0x21; c < 0x7f; ++c) {
+      if (c == '.' || c == '\\') continue;
+      of[0][c] = static_cast<char>(c);
+      of[1][c] = static_cast<char>(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
+    }
+  }
+};
+constexpr Alphabet kAlphabet;
+
 // RFC 1035, 5.1: \X for what is special there, \DDD for what is no visible character.
-char* put_escaped(std::uint8_t byte, bool lower, char* to) noexcept {
-  if (byte <= 0x20 || byte >= 0x7f) {
-    *to++ = '\\';
-    *to++ = static_cast<char>('0' + byte / 100);
-    *to++ = static_cast<char>('0' + byte / 10 % 10);
-    *to++ = static_cast<char>('0' + byte % 10);
+char* put_escaped(std::uint8_t byte, char* to) noexcept {
+  *to++ = '\\';
+  if (byte == '.' || byte == '\\') {
+    *to++ = static_cast<char>(byte);
     return to;
   }
-  if (byte == '.' || byte == '\\') *to++ = '\\';
-  *to++ = static_cast<char>(lower && byte >= 'A' && byte <= 'Z' ? byte + ('a' - 'A') : byte);
+  *to++ = static_cast<char>('0' + byte / 100);
+  *to++ = static_cast<char>('0' + byte / 10 % 10);
+  *to++ = static_cast<char>('0' + byte % 10);
   return to;
 }
 
@@ -182,10 +195,18 @@ bool parse_dns(engine_dns* dns, const engine_cell* cell, const engine_packet* pa
 std::uint32_t dns_name(const std::uint8_t* data, std::uint32_t size, std::uint32_t at, bool lower,
                        char* text) noexcept {
   const Bytes message{data, size};
+  const char* alphabet = kAlphabet.of[lower ? 1 : 0];
   char* to = text;
   const std::uint32_t behind = walk_name(message, at, [&](std::uint32_t from, std::uint32_t length) {
     if (to != text) *to++ = '.';
-    for (std::uint32_t i = 0; i < length; ++i) to = put_escaped(message.u8(from + i), lower, to);
+    for (std::uint32_t i = from; i < from + length; ++i) {
+      const char plain = alphabet[message.u8(i)];
+      if (plain != 0) [[likely]] {
+        *to++ = plain;
+      } else {
+        to = put_escaped(message.u8(i), to);
+      }
+    }
   });
   if (behind == 0) return 0;
   if (to == text) *to++ = '.';

@@ -2,7 +2,10 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <map>
+#include <string>
 
+#include "engine/gen/traffic.h"
 #include "tests/plugins/lab.h"
 #include "tests/plugins/protocol_lab.h"
 #include "tests/plugins/traces.h"
@@ -227,6 +230,37 @@ TEST(Library, IsEachInstancesOwn) {
   EXPECT_EQ(lab.state->statistics().errors, 0u);
 }
 
+// What new states are warmed up with has something for each parser.
+TEST(Library, FindsEachProtocolInTheBuiltInTraffic) {
+  const engine::gen::FrameSet set = engine::gen::builtin_frames(4096);
+  const auto& natives = plugins::protocol_natives();
+  engine_cell cell{reinterpret_cast<const std::uint8_t*>(set.memory.data()), 0, 0, 0};
+  std::map<std::string, int> counts;
+  for (std::size_t i = 0; i < set.offsets.size(); ++i) {
+    engine_packet p;
+    engine::decode_batch(
+        1, cell.frames,
+        [&](std::uint32_t) {
+          return engine::FrameSpan{set.offsets[i], set.lengths[i]};
+        },
+        &p);
+    engine_dns dns;
+    engine_http head;
+    engine_tls tls;
+    engine_tcp tcp;
+    engine_icmp icmp;
+    engine_arp arp;
+    counts["dns"] += natives.dns(&dns, &cell, &p, false);
+    if (natives.http(&head, &cell, &p)) ++counts[head._is_request ? "request" : "response"];
+    counts["tls"] += natives.tls(&tls, &cell, &p) && tls._sni_len != 0 && tls._alpn_len != 0 && tls._version == 0x0304;
+    counts["syn"] += natives.tcp(&tcp, &cell, &p) && tcp._has_mss && tcp._has_ts && tcp._has_window_scale;
+    counts["error"] += natives.icmp(&icmp, &cell, &p) && icmp._has_inner_ports;
+    counts["arp"] += natives.arp(&arp, &cell, &p);
+  }
+  for (const char* name : {"dns", "request", "response", "tls", "syn", "error", "arp"})
+    EXPECT_GT(counts[name], 40) << name;
+}
+
 struct Sample {
   const char* name;
   const char* code;
@@ -235,22 +269,17 @@ struct Sample {
 class CompiledLibrary : public testing::TestWithParam<Sample> {};
 
 TEST_P(CompiledLibrary, StartsAbortsAndFlushesNoTraceInAMillionPackets) {
+  const engine::gen::FrameSet set = engine::gen::builtin_frames(4096);
   std::vector<Bytes> frames;
-  for (const char* name : {"a.test", "www.example.org", "MAIL.example.com"}) {
-    frames.push_back(udp4(4000, 53, dns_query(name)));
-    frames.push_back(udp4(53, 4000, response(name, 0)));
-    frames.push_back(udp4(53, 4000, response(name, 3)));
-    frames.push_back(udp4(53, 4000, filled(20)));
-    frames.push_back(tcp4(4000, 443, hello(name)));
-    frames.push_back(request());
-    frames.push_back(tcp4(443, 4000, filled(100)));
-    frames.push_back(tcp4(80, 4000, bytes("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n")));
-    for (const Bytes& frame : {syn(), unreachable(), arp_request(), udp4(1, 2, filled(30))}) frames.push_back(frame);
+  for (std::size_t i = 0; i < set.offsets.size(); ++i) {
+    const auto* from = reinterpret_cast<const std::uint8_t*>(set.memory.data()) + set.offsets[i];
+    frames.emplace_back(from, from + set.lengths[i]);
   }
   FrameLab lab(frames);
-  lab.warm = true;
   lab.spec.name = lab.spec.code = GetParam().code;
-  plugins::State::Impl impl(lab.spec, lab.binding());
+  plugins::Binding binding = lab.binding();
+  binding.traffic = {lab.given, lab.frames.data()};  // as the engine does
+  plugins::State::Impl impl(lab.spec, binding);
   lab::Traces traces(impl);
   const std::size_t before_bytes = impl.arena.used_bytes();
   std::uint32_t packets = 0;
