@@ -89,6 +89,7 @@ struct State::Impl {
   void call_hook(const char* name, const double* argument) noexcept;
   void begin_crossing(std::uint32_t count) noexcept;
   void report_error() noexcept;
+  std::string placed(const std::string& message) const;
   bool append(std::uint8_t kind, int level, std::string_view text) noexcept;
   void log(int level, std::string_view text) noexcept;
   void flush_pending() noexcept;

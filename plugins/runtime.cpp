@@ -205,6 +205,19 @@ void State::Impl::prefetch(const std::uint16_t* index, std::uint32_t count) noex
     if (Table* table = structure->table()) table->before_batch(bound.packets, index, count);
 }
 
+// A call in tail position has no line any more: what it raises names the driver's instead, or none. The file is known,
+// and where the packets' hook begins.
+std::string State::Impl::placed(const std::string& message) const {
+  const std::string driver = "engine/driver:";
+  if (message.rfind(driver, 0) != 0) return std::string(file_name()) + ": " + message;
+  lua_Debug hook;
+  lua_pushvalue(L, kHook);
+  lua_getinfo(L, ">S", &hook);
+  const std::size_t text = message.find(": ", driver.size());
+  return std::string(file_name()) + ":" + std::to_string(hook.linedefined) + ": " +
+         message.substr(text == std::string::npos ? 0 : text + 2) + " (in a return of the function that begins here)";
+}
+
 // Takes the error off the stack.
 void State::Impl::report_error() noexcept {
   ++stats.errors;
@@ -212,10 +225,7 @@ void State::Impl::report_error() noexcept {
   if (!dry && error_limit.pass(suppressed)) {
     const char* text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : nullptr;
     std::string message = text != nullptr ? text : std::string("an error that is a ") + luaL_typename(L, -1);
-    // A call in tail position has no line any more; the file at least is known.
-    if (message.find(".lua:") == std::string::npos && message.rfind("eval:", 0) != 0) {
-      message = std::string(file_name()) + ": " + message;
-    }
+    if (message.find(".lua:") == std::string::npos && message.rfind("eval:", 0) != 0) message = placed(message);
     if (suppressed != 0) message += " (and " + std::to_string(suppressed) + " more errors)";
     append(ENGINE_MESSAGE_ERROR, -1, message);
   }

@@ -35,7 +35,13 @@ function core.show(value)
   local kind = type(value)
   if kind == "string" then return format("%q", sub(value, 1, 60)) end
   if kind == "number" or kind == "boolean" or kind == "nil" then return tostring_raw(value) end
-  return "a " .. kind
+  if kind ~= "cdata" then return "a " .. kind end
+  if ffi.istype(core.packet_t, value) then return "a packet" end
+  if ffi.istype(core.view_t, value) then return "a view" end
+  if ffi.istype(core.addr_t, value) then return "the address " .. core.address_text(value) end
+  if ffi.istype(core.net_t, value) then return "the network " .. core.net_text(value) end
+  local is_number = ffi.istype("uint64_t", value) or ffi.istype("int64_t", value)
+  return is_number and tostring_raw(value) or "a native object"
 end
 
 -- An __index for a table of methods: what is not there is named, with what is near. All names are kept by what has
