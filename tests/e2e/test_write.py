@@ -241,6 +241,17 @@ def small_disk(tmp_path):
 
 
 @needs_root()
+def test_a_disk_that_stays_full_ends_in_an_error_and_whole_blocks(capture_file, tmp_path, small_disk):
+    out = small_disk / "out.pcapng"
+    done = run_file(capture_file, "--write", out, "--summary", tmp_path / "ledger.json", "--workers", 2, check=False)
+    assert done.returncode == 1 and "No space left on device" in done.stderr
+    run = ledger(tmp_path / "ledger.json")
+    assert run["totals"]["analysed"] == 20000, "the plugins see every packet all the same"
+    assert len(packets(out)) == run["write"]["packets"] > 1000
+    assert run["write"]["packets"] + run["write"]["dropped"] == 20000
+
+
+@needs_root()
 def test_a_full_disk_costs_packets_until_there_is_room_again(lab, tmp_path, small_disk):
     net = lab()
     out = small_disk / "out.pcapng"
