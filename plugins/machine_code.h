@@ -63,6 +63,17 @@ class MachineCode {
 // The state whose calls this thread is making; nullptr: none.
 extern constinit thread_local MachineCode* current_machine_code;
 
+class InState {
+ public:
+  explicit InState(MachineCode& code) noexcept : before_(current_machine_code) { current_machine_code = &code; }
+  ~InState() { current_machine_code = before_; }
+  InState(const InState&) = delete;
+  InState& operator=(const InState&) = delete;
+
+ private:
+  MachineCode* const before_;
+};
+
 // Where libluajit's own code lies; an address inside of it is never inside another library. Throws engine::SetupError
 // if LuaJIT is no library of its own: then nothing tells its code from the engine's.
 struct CodeRange {

@@ -53,6 +53,7 @@ bool State::Impl::enter(void (*work)(const void*), const void* argument) noexcep
   shared.expired = 0;
   deadline_at_entry_ns = deadline_ns();
   const Turn turn(deadline_at_entry_ns);
+  const InState inside(machine_code);
   std::jmp_buf way_out;
   const int left = _setjmp(way_out);
   if (left == 0) {
@@ -73,7 +74,6 @@ void State::Impl::arm(std::jmp_buf* way_out) noexcept {
   std::atomic_signal_fence(std::memory_order_seq_cst);
   post.held = false;  // the arena's way out passes by what would have reset it
   arena.arm(way_out);
-  current_machine_code = way_out != nullptr ? &machine_code : nullptr;
   post.code = &machine_code;
   post.expired = &shared.expired;
   std::atomic_signal_fence(std::memory_order_seq_cst);
