@@ -130,6 +130,7 @@ def test_trusted_and_memory_are_as_in_a_run(plugin):
     path = plugin("local size = ffi.sizeof('int')\nfunction on_packet(p) end\n")
     assert check(path).returncode == 2
     assert check(path, "--trusted").returncode == 0
+    assert report_of(path, "--trusted", "--deadline", 7)["cost"]["deadline_ns"] == 7_000_000
     hog = plugin("local t = {}\nfunction on_packet(p) for i = 1, 100 do t[#t + 1] = { i } end end\n", "hog.lua")
     report = report_of(hog, "--memory", "8MiB")
     assert report["verdict"] == "failed"
