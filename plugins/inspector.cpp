@@ -79,10 +79,17 @@ void push_jit_util(lua_State* L) {
   check(L, lua_pcall(L, 0, 1, 0));
 }
 
+std::size_t held_bytes(lua_State* L) {
+  lua_gc(L, LUA_GCCOLLECT, 0);
+  return static_cast<std::size_t>(lua_gc(L, LUA_GCCOUNT, 0)) * 1024 +
+         static_cast<std::size_t>(lua_gc(L, LUA_GCCOUNTB, 0));
+}
+
 }  // namespace
 
 void Inspector::library_loaded(lua_State* L) {
   L_ = L;
+  const std::size_t before_bytes = held_bytes(L);
   for (const EmbeddedChunk& chunk : embedded_tools()) {
     if (chunk.name != "inspect/inspect") continue;
     check(L, luaL_loadbuffer(L, chunk.code.data(), chunk.code.size(), "=engine/inspect"));
@@ -93,6 +100,7 @@ void Inspector::library_loaded(lua_State* L) {
     push_texts(L);
     check(L, lua_pcall(L, 5, 1, 0));
     inspect_ = luaL_ref(L, LUA_REGISTRYINDEX);
+    own_bytes_ = held_bytes(L) - before_bytes;
     return;
   }
 }

@@ -3,6 +3,7 @@
 // the thread that uses the state, and never after the state has died.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -44,12 +45,16 @@ class Inspector final : public Observer {
   std::vector<Kept> kept();
 
   void collect_garbage();  // all of it, at once
+  std::size_t own_bytes() const noexcept {
+    return own_bytes_;
+  }  // what the inspector itself holds of the state's memory
 
  private:
   void call(const char* function, const char* argument, int results);
   double number(const char* function, const char* argument, double if_nil);
 
   lua_State* L_ = nullptr;
+  std::size_t own_bytes_ = 0;
   int inspect_ = 0;  // the registry's reference to inspect.lua's table
 };
 

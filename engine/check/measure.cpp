@@ -90,10 +90,12 @@ Measurement measure(const plugins::PluginSpec& spec, const Packets& packets, con
     if (!rig.dead()) result.aborts = rig.inspector().aborts();
   }
   const plugins::Statistics statistics = rig.statistics();
+  const std::size_t own_bytes = rig.inspector().own_bytes();
+  result.memory_bytes -= std::min(own_bytes, result.memory_bytes);
   result.packets = rig.offered();
   result.errors = statistics.errors;
   result.dead = statistics.dead;
-  result.peak_memory_bytes = statistics.peak_memory_bytes;
+  result.peak_memory_bytes = statistics.peak_memory_bytes - std::min(own_bytes, statistics.peak_memory_bytes);
   result.error_texts = rig.errors();
   if (!result.dead && !packets.packets.empty()) watch_kept(spec, packets, traffic, result);
   return result;

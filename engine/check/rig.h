@@ -52,6 +52,7 @@ class Rig {
   std::vector<std::uint8_t> memory_;
   engine_outbox outbox_;
   plugins::Inspector inspector_;
+  std::uint64_t clock_ns_;  // what reading the clock adds to each crossing
   std::uint64_t begin_ns_;
   plugins::State state_;
   std::uint64_t load_ns_;

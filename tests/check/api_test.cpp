@@ -180,6 +180,34 @@ TEST(Api, TheReferenceInTheRepositoryIsTheGeneratedOne) {
       << "make it anew: engine check --reference > plugins/REFERENCE.md";
 }
 
+TEST(Api, TheDefinitionsNameEverything) {
+  EXPECT_EQ(compare("local text = [=====[" + plugins::definitions() + R"lua(]=====]
+    local function find(what, name, ...)
+      for _, form in ipairs { ... } do
+        if text:find(form, 1, true) then return end
+      end
+      say(what, ' lacks ', name)
+    end
+    for _, list in ipairs { api.settings, api.hooks, api.globals } do
+      for name in pairs(list) do find('globals', name, '\n' .. name .. ' = ', '\nfunction ' .. name .. '(') end
+    end
+    for library, members in pairs(api.libraries) do
+      find('globals', library, '\n' .. library .. ' = {}')
+      for name in pairs(members) do find(library, name, 'function ' .. library .. '.' .. name .. '(', '---@field ' .. name) end
+    end
+    for _, class in pairs(api.classes) do
+      local variable = class.name:gsub('%.', '_')
+      find('classes', class.name, '---@class ' .. class.name .. '\n')
+      for name, entry in pairs(class.members) do
+        if entry.call then find(class.name, name, 'function ' .. variable .. ':' .. name .. '(')
+        else find(class.name, name, '---@field ' .. name .. ' ', '---@field ' .. name .. '? ') end
+      end
+      for name in pairs(class.options) do find(class.name, name, '---@field ' .. name .. ' ', '---@field ' .. name .. '? ') end
+    end
+  )lua"),
+            "");
+}
+
 // LuaLS is in no package here: that the file compiles and defines each thing is what can be said without it.
 TEST(Api, TheDefinitionsAreLuaThatNamesEverything) {
   const std::string text = plugins::definitions();
