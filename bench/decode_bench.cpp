@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "bpf/filter.h"
 #include "engine/analysis.h"
 #include "engine/decode/decode.h"
 #include "engine/session.h"
@@ -143,7 +144,7 @@ end
                               .args = {}});
   const Area area(mixed);
   engine::Analysis analysis({.make_room = {}, .epoch_ns = 1});
-  engine::PluginSet plugins(settings);
+  engine::PluginSet plugins(settings, bpf::filter_ethernet);
   plugins.load({"bench", {0}, -1, -1}, 0, analysis);
   analysis.begin(area.memory.get(), 1);
   for (auto _ : state) {

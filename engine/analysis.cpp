@@ -29,28 +29,28 @@ Analysis::Analysis(const AnalysisConfig& config)
     : ring_(config.ring_bytes),
       lossless_(config.lossless),
       packets_to_file_(config.packets_to_file),
-      datalink_(config.datalink),
       epoch_ns_(config.epoch_ns),
       make_room_(config.make_room) {
   if (lossless_) spill_ = std::make_unique_for_overwrite<std::byte[]>(kSpill_bytes);
 }
 
-void Analysis::add_plugin(const plugins::PluginSpec& spec, plugins::Binding binding) {
+PluginSlot& Analysis::add_plugin(Workshop& workshop, std::size_t plugin, plugins::Seat seat,
+                                 std::unique_ptr<Prepared> first) {
   auto slot = std::make_unique<Slot>();
-  binding.packets = packets_.data();
-  binding.capacity = kMaxBatchPackets;
-  binding.outbox = &outbox_;
-  if (packets_to_file_ != nullptr) binding.marks = &packets_to_file_->marks();
-  binding.epoch_ns = epoch_ns_;
-  slot->plugin = binding.plugin_index;
-  slot->registry = binding.registry;
+  seat.packets = packets_.data();
+  seat.outbox = &outbox_;
+  if (packets_to_file_ != nullptr) seat.marks = &packets_to_file_->marks();
+  seat.epoch_ns = epoch_ns_;
+  slot->plugin = static_cast<std::uint8_t>(plugin);
+  slot->registry = &workshop.registry(plugin);
+  slot->service = std::make_unique<PluginSlot>(workshop, plugin, seat, lossless_);
   open_window();  // on_start may log and emit
-  slot->state = std::make_unique<plugins::State>(spec, binding);
+  slot->service->seat(first != nullptr ? std::move(first) : workshop.make(plugin));
   close_window();
-  slot->interval_ns = slot->state->interval_ns();
-  if (!slot->state->filter().empty())
-    slot->filter = bpf::compile_filter(slot->state->filter(), bpf::filter_snaplen_bytes, datalink_);
+  slot->name = slot->service->state().name();
+  slot->interval_ns = slot->service->interval_ns();
   slots_.push_back(std::move(slot));
+  return *slots_.back()->service;
 }
 
 void Analysis::add_summary(std::uint64_t interval_ns) {
@@ -71,8 +71,7 @@ void Analysis::begin(const std::uint8_t* frames, std::uint64_t epoch_ns) noexcep
   frames_ = frames;
   epoch_ns_ = epoch_ns;
   for (auto& slot : slots_) {
-    slot->state->set_frames(frames);
-    slot->state->set_epoch(epoch_ns);
+    slot->service->begin(frames, epoch_ns);
     slot->boundary_ns = (epoch_ns / slot->interval_ns + 1) * slot->interval_ns;
   }
   if (summary_) summary_boundary_ns_ = (epoch_ns / summary_interval_ns_ + 1) * summary_interval_ns_;
@@ -96,14 +95,14 @@ void Analysis::run_plugin(Slot& slot, std::uint32_t count) noexcept {
   const std::uint64_t begin_ns = sampled ? monotonic_ns() : 0;
   std::uint32_t offered = count;
   open_window();
-  if (slot.filter.empty()) {
-    slot.state->run(count);
+  if (slot.service->filter().empty()) {
+    slot.service->run(count, packets_[0].time);
   } else {
     offered = select(slot, count);
-    if (offered > 0) slot.state->run(std::span<const std::uint16_t>(index_.data(), offered));
+    if (offered > 0) slot.service->run(std::span<const std::uint16_t>(index_.data(), offered), packets_[0].time);
   }
   close_window();
-  slot.state->collect_garbage_step();
+  slot.service->collect_garbage_step();
   if (sampled) {
     slot.figures.sampled_ns += monotonic_ns() - begin_ns;
     slot.figures.sampled_packets += offered;
@@ -115,7 +114,7 @@ void Analysis::run_plugin(Slot& slot, std::uint32_t count) noexcept {
 // The plugin's own filter, by libpcap's interpreter: the packets it asked for, as indexes.
 std::uint32_t Analysis::select(const Slot& slot, std::uint32_t count) noexcept {
   static_assert(sizeof(bpf_insn) == sizeof(sock_filter), "one layout, two names: libpcap's and the kernel's");
-  const auto* program = reinterpret_cast<const bpf_insn*>(slot.filter.data());
+  const auto* program = reinterpret_cast<const bpf_insn*>(slot.service->filter().data());
   std::uint32_t selected = 0;
   for (std::uint32_t i = 0; i < count; ++i) {
     const engine_packet& packet = packets_[i];
@@ -171,7 +170,7 @@ bool Analysis::wait_for_room() noexcept {
 
 std::uint64_t Analysis::plugin_errors() const noexcept {
   std::uint64_t errors = 0;
-  for (const auto& slot : slots_) errors += slot->state->statistics().errors;
+  for (const auto& slot : slots_) errors += slot->service->errors();
   return errors;
 }
 
@@ -213,10 +212,9 @@ void Analysis::end_one(Slot* slot, std::uint64_t index, std::uint64_t at_ns, dou
     packets_[kMaxBatchPackets].time = time;
     packets_[kMaxBatchPackets]._place = place;
     open_window();
-    slot->state->tick(time);
+    slot->service->tick(time);
     close_window();
-    const std::vector<plugins::Structure*>& structures = slot->state->structures();
-    for (plugins::Structure* structure : structures)
+    for (const auto& structure : slot->service->structures().all())
       if (!structure->name().empty()) hand_over(*structure, plugin, time, place);
   } else {
     hand_over(summary_->structure(), plugin, time, place);
@@ -244,7 +242,7 @@ void Analysis::stop(std::uint64_t now_ns, double place) noexcept {
   packets_[kMaxBatchPackets]._place = place;
   for (auto& slot : slots_) {
     open_window();
-    slot->state->stop();
+    slot->service->stop();
     close_window();
   }
   if (packets_to_file_ != nullptr) packets_to_file_->finish();

@@ -5,8 +5,6 @@
 // touches only the ring's other end and the structures' return slots.
 #pragma once
 
-#include <linux/filter.h>
-
 #include <array>
 #include <cstdint>
 #include <functional>
@@ -14,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "bpf/filter.h"
+#include "engine/plugin_slot.h"
 #include "engine/results/summary.h"
 #include "engine/spsc.h"
 #include "engine/write/packet_lane.h"
@@ -40,7 +38,6 @@ struct AnalysisConfig {
   std::function<bool()> make_room;  // lossless only: asks the collector to empty the ring and waits a moment
   std::uint64_t epoch_ns = 0;
   PacketLane* packets_to_file = nullptr;  // --write; nullptr: none
-  int datalink = bpf::filter_ethernet;    // what frames begin with: the plugins' filters are compiled for it
 };
 
 class Analysis {
@@ -50,7 +47,8 @@ class Analysis {
   Analysis& operator=(const Analysis&) = delete;
 
   // Set-up, on the main thread.
-  void add_plugin(const plugins::PluginSpec& spec, plugins::Binding binding);
+  // `first`: the plugin's first state here, or nothing: then one is made.
+  PluginSlot& add_plugin(Workshop& workshop, std::size_t plugin, plugins::Seat seat, std::unique_ptr<Prepared> first);
   void add_summary(std::uint64_t interval_ns);
   // Where the frames lie and when time begins: known last. No packet before that.
   void begin(const std::uint8_t* frames, std::uint64_t epoch_ns) noexcept;
@@ -79,9 +77,9 @@ class Analysis {
   std::uint64_t plugin_errors() const noexcept;
 
   struct Slot {
-    std::unique_ptr<plugins::State> state;
+    std::unique_ptr<PluginSlot> service;
+    std::string name;
     const plugins::Registry* registry = nullptr;
-    std::vector<sock_filter> filter;  // classic BPF; empty: every packet
     std::uint8_t plugin = 0;
     std::uint64_t interval_ns = 0;
     std::uint64_t boundary_ns = 0;  // live: when the open interval ends
@@ -110,7 +108,6 @@ class Analysis {
   SpscRing ring_;
   bool lossless_;
   PacketLane* packets_to_file_;
-  int datalink_;
   std::uint64_t epoch_ns_;
   std::function<bool()> make_room_;
   std::uint64_t next_boundary_ns_ = 0;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <climits>
+#include <optional>
 #include <system_error>
 #include <thread>
 
@@ -43,10 +44,10 @@ class FileRun {
   std::uint64_t begin_ns_;
   SummaryFile summary_;
   FileSource source_;
-  PluginSet plugins_;
   std::unique_ptr<PacketWriter> packet_file_;  // its lanes outlive the workers
   std::vector<std::unique_ptr<Analysis>> analyses_;
   std::vector<std::unique_ptr<FileWorker>> workers_;
+  std::optional<PluginSet> plugins_;  // its thread ends before what it gives states to
   std::unique_ptr<Collector> collector_;
   std::vector<std::thread> threads_;
 };
@@ -67,8 +68,7 @@ FileRun::FileRun(const cli::Settings& settings, cli::Log& log, cli::Signals& sig
       signals_(signals),
       begin_ns_(monotonic_ns()),
       summary_(settings.summary_path),
-      source_(file_options(settings, signals.stop_fd())),
-      plugins_(settings) {}
+      source_(file_options(settings, signals.stop_fd())) {}
 
 void FileRun::load_analyses() {
   if (!settings_.write_path.empty()) {
@@ -78,6 +78,7 @@ void FileRun::load_analyses() {
     packet_file_ =
         open_packet_file(settings_, source_.workers(), interface, source_.epoch_ns(), log_, [this] { source_.stop(); });
   }
+  plugins_.emplace(settings_, source_.datalink());
   for (std::uint32_t i = 0; i < source_.workers(); ++i) {
     AnalysisConfig config;
     config.ring_bytes = kRing_bytes;
@@ -88,10 +89,9 @@ void FileRun::load_analyses() {
       return true;
     };
     config.epoch_ns = source_.epoch_ns();
-    config.datalink = source_.datalink();
     config.packets_to_file = packet_file_ ? &packet_file_->lane(i) : nullptr;
     auto analysis = std::make_unique<Analysis>(config);
-    plugins_.load({settings_.pcap_path, {0}, -1, -1}, i, *analysis);
+    plugins_->load({settings_.pcap_path, {0}, -1, -1}, i, *analysis);
     analysis->begin(source_.queue(i).frames(), source_.epoch_ns());
     workers_.push_back(std::make_unique<FileWorker>(source_.queue(i), *analysis));
     analyses_.push_back(std::move(analysis));
@@ -125,6 +125,7 @@ void FileRun::start_threads() {
   try {
     collector_->start();
     if (packet_file_) packet_file_->start();
+    plugins_->start(settings_, log_, *collector_);
     for (std::size_t i = 0; i < workers_.size(); ++i) {
       threads_.emplace_back([this, i] {
         workers_[i]->run();
@@ -150,10 +151,11 @@ void FileRun::start_threads() {
 void FileRun::watch() {
   const std::uint64_t end_ns =
       settings_.duration_s > 0 ? monotonic_ns() + static_cast<std::uint64_t>(settings_.duration_s * 1e9) : UINT64_MAX;
-  std::array<pollfd, 3> waits{{{signals_.stop_fd(), POLLIN, 0},
+  std::array<pollfd, 4> waits{{{signals_.stop_fd(), POLLIN, 0},
+                               {signals_.reload_fd(), POLLIN, 0},
                                {collector_->done_fd(), POLLIN, 0},
                                {packet_file_ ? packet_file_->done_fd() : -1, POLLIN, 0}}};
-  while (waits[1].fd >= 0 || waits[2].fd >= 0) {
+  while (waits[2].fd >= 0 || waits[3].fd >= 0) {
     const std::uint64_t now_ns = monotonic_ns();
     if (now_ns >= end_ns || (waits[0].revents & POLLIN) != 0) {
       source_.stop();
@@ -161,9 +163,10 @@ void FileRun::watch() {
       if (packet_file_) packet_file_->interrupt();
       return;
     }
+    if (waits[1].revents != 0) plugins_->take_reload(signals_, settings_, log_);
     const std::uint64_t wait_ms = end_ns == UINT64_MAX ? INT_MAX : (end_ns - now_ns) / 1'000'000 + 1;
     poll(waits.data(), waits.size(), static_cast<int>(std::min<std::uint64_t>(wait_ms, INT_MAX)));
-    for (pollfd& done : std::span(waits).subspan(1))
+    for (pollfd& done : std::span(waits).subspan(2))
       if ((done.revents & POLLIN) != 0) done.fd = -1;
   }
 }
@@ -205,6 +208,7 @@ ExitCode FileRun::run() {
   start_threads();
   watch();
   for (std::thread& thread : threads_) thread.join();
+  plugins_->stop();
   collector_->join();
   if (packet_file_) packet_file_->join();
   const RunLedger result = ledger();

@@ -112,6 +112,7 @@ void write_plugin(JsonWriter& json, const PluginLedger& plugin) {
   json.unsigned_number("errors", plugin.errors);
   json.unsigned_number("cutoffs", plugin.cutoffs);
   json.unsigned_number("capture_refused", plugin.capture_refused);
+  json.unsigned_number("reloads", plugin.reloads);
   json.text("state", plugin.state);
   json.end_item();
 }

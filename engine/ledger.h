@@ -77,6 +77,7 @@ struct PluginLedger {
   std::uint64_t errors = 0;
   std::uint64_t cutoffs = 0;
   std::uint64_t capture_refused = 0;  // packets that it wanted written to a file and that are not
+  std::uint64_t reloads = 0;
   std::string state = "running";
 };
 

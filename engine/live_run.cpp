@@ -13,6 +13,7 @@
 #include <system_error>
 #include <thread>
 
+#include "bpf/filter.h"
 #include "engine/analysis.h"
 #include "engine/capture.h"
 #include "engine/cli/privileges.h"
@@ -48,8 +49,7 @@ class LiveRun {
         signals_(signals),
         wake_(make_eventfd()),
         stop_(make_eventfd()),
-        summary_(settings.summary_path),
-        plugins_(settings) {}
+        summary_(settings.summary_path) {}
 
   ExitCode run();
 
@@ -75,7 +75,6 @@ class LiveRun {
   UniqueFd wake_;  // readable: the workers' phase has changed
   UniqueFd stop_;  // readable: the run is to end (count reached, reader gone, output failed)
   SummaryFile summary_;
-  PluginSet plugins_;
   std::vector<std::unique_ptr<Output>> outputs_;  // until the collector has them
   std::atomic<bool> output_failed_{false};
   bool interface_lost_ = false;
@@ -93,6 +92,7 @@ class LiveRun {
   std::vector<std::unique_ptr<Analysis>> analyses_;
   RunControl control_;
   std::vector<std::unique_ptr<Worker>> workers_;
+  std::optional<PluginSet> plugins_;  // its thread ends before what it gives states to
   std::unique_ptr<Collector> collector_;
   std::vector<std::thread> threads_;
 };
@@ -101,10 +101,7 @@ void LiveRun::prepare() {
   cli::require_consent(settings_);
   cli::require_capabilities("capture on " + settings_.interface);
   outputs_ = open_outputs(settings_, false, [this] { return look(); });
-  {  // A plugin that does not load is found before the interface is touched.
-    Analysis probe({.ring_bytes = kRing_bytes, .make_room = {}, .epoch_ns = wall_ns()});
-    plugins_.load({settings_.interface, {}, -1, -1}, 0, probe);
-  }
+  plugins_.emplace(settings_, bpf::filter_ethernet);  // before the interface is touched
   capture_.emplace(settings_, log_);
   if (!settings_.no_promisc) promiscuous_.emplace(capture_->link().name);
   load_analyses();
@@ -130,7 +127,7 @@ void LiveRun::load_analyses() {
     plugins::WorkerInfo info{capture_->link().name, share.placement.queues,
                              static_cast<std::int32_t>(share.placement.cpu),
                              static_cast<std::int32_t>(share.placement.node)};
-    plugins_.load(info, static_cast<std::uint32_t>(analyses_.size()), *analysis);
+    plugins_->load(info, static_cast<std::uint32_t>(analyses_.size()), *analysis);
     const auto* frames = reinterpret_cast<const std::uint8_t*>(share.memory.bytes().data());
     analysis->begin(frames, epoch_ns);
     std::vector<Lane*> lanes;
@@ -173,6 +170,7 @@ void LiveRun::start_threads() {
   try {
     collector_->start();
     if (packet_file_) packet_file_->start();
+    plugins_->start(settings_, log_, *collector_);
     for (std::size_t i = 0; i < workers_.size(); ++i) threads_.emplace_back([this, i] { run_worker(i); });
     capture_->start();
   } catch (const std::system_error& error) {
@@ -233,8 +231,11 @@ void LiveRun::watch() {
     }
     const std::uint64_t until_ns = std::min({end_ns, next_status_ns, next_look_ns});
     const std::uint64_t wait_ms = until_ns > now_ns ? (until_ns - now_ns) / 1'000'000 + 1 : 0;
-    std::array<pollfd, 2> waits{{{signals_.stop_fd(), POLLIN, 0}, {stop_.get(), POLLIN, 0}}};
-    if (poll(waits.data(), waits.size(), static_cast<int>(wait_ms)) > 0) return;
+    std::array<pollfd, 3> waits{
+        {{signals_.stop_fd(), POLLIN, 0}, {stop_.get(), POLLIN, 0}, {signals_.reload_fd(), POLLIN, 0}}};
+    poll(waits.data(), waits.size(), static_cast<int>(wait_ms));
+    if (waits[0].revents != 0 || waits[1].revents != 0) return;
+    if (waits[2].revents != 0) plugins_->take_reload(signals_, settings_, log_);
   }
 }
 
@@ -287,6 +288,7 @@ void LiveRun::end_threads() {
   control_.phase.store(RunControl::draining, std::memory_order_release);
   signal_eventfd(wake_.get());
   for (std::thread& thread : threads_) thread.join();
+  plugins_->stop();
   for (std::size_t i = threads_.size(); i < workers_.size(); ++i) {  // those that never ran
     collector_->worker_ended(i);
     if (packet_file_) packet_file_->lane(i).finish();

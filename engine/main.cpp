@@ -28,7 +28,8 @@ ExitCode print(const std::string& text) {
 
 ExitCode run(std::span<char* const> args, engine::cli::Log& log) {
   using engine::cli::Command;
-  const engine::cli::Settings settings = engine::cli::parse_command_line(args);
+  engine::cli::Settings settings = engine::cli::parse_command_line(args);
+  settings.command_line = args;
   log.set_level(settings.log_level);
   switch (settings.command) {
     case Command::help:

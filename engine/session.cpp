@@ -3,13 +3,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
 
-#include "engine/decode/decode.h"
-#include "engine/gen/traffic.h"
+#include "engine/clock.h"
 #include "engine/report.h"
 #include "engine/results/json_lines.h"
 #include "engine/results/pretty.h"
@@ -18,7 +18,6 @@
 namespace engine {
 namespace {
 
-constexpr std::size_t kWarmUpPackets = 4096;
 // Of packets on their way to --write's file, per worker: live what arrives while a disk is slow for some milliseconds,
 // over a file only what two threads need to run side by side.
 constexpr std::size_t kLivePacketRing_bytes = 8u << 20;
@@ -26,21 +25,6 @@ constexpr std::size_t kFilePacketRing_bytes = 4u << 20;
 constexpr std::uint64_t kSummaryInterval_ns = 1'000'000'000;
 
 }  // namespace
-
-WarmUpTraffic::WarmUpTraffic() : packets_(kWarmUpPackets) {
-  gen::FrameSet frames = gen::builtin_frames(kWarmUpPackets);
-  memory_ = std::move(frames.memory);
-  decode_batch(
-      kWarmUpPackets, reinterpret_cast<const std::uint8_t*>(memory_.data()),
-      [&](std::uint32_t i) {
-        return FrameSpan{frames.offsets[i], frames.lengths[i]};
-      },
-      packets_.data());
-}
-
-plugins::Traffic WarmUpTraffic::view() const noexcept {
-  return {packets_, reinterpret_cast<const std::uint8_t*>(memory_.data())};
-}
 
 std::vector<plugins::PluginSpec> plugin_specs(const cli::Settings& settings) {
   std::vector<plugins::PluginSpec> specs;
@@ -57,21 +41,41 @@ std::vector<plugins::PluginSpec> plugin_specs(const cli::Settings& settings) {
   return specs;
 }
 
-PluginSet::PluginSet(const cli::Settings& settings) : specs_(plugin_specs(settings)) {
-  for (std::size_t i = 0; i < specs_.size(); ++i) registries_.push_back(std::make_unique<plugins::Registry>());
+PluginSet::PluginSet(const cli::Settings& settings, int datalink)
+    : workshop_(plugin_specs(settings), datalink, !settings.write_path.empty()) {
+  for (std::size_t i = 0; i < workshop_.size(); ++i) first_.push_back(workshop_.make(i));
 }
 
 void PluginSet::load(const plugins::WorkerInfo& info, std::uint32_t worker, Analysis& analysis) {
-  for (std::size_t i = 0; i < specs_.size(); ++i) {
-    plugins::Binding binding;
-    binding.worker = worker;
-    binding.plugin_index = static_cast<std::uint8_t>(i);
-    binding.registry = registries_[i].get();
-    binding.info = info;
-    binding.traffic = traffic_.view();
-    analysis.add_plugin(specs_[i], std::move(binding));
+  plugins::Seat seat;
+  seat.worker = worker;
+  seat.info = info;
+  for (std::size_t i = 0; i < workshop_.size(); ++i)
+    workshop_.add_slot(i, analysis.add_plugin(workshop_, i, seat, std::move(first_[i])));
+  if (workshop_.size() == 0) analysis.add_summary(kSummaryInterval_ns);
+}
+
+void PluginSet::start(const cli::Settings& settings, const cli::Log& log, Collector& collector) {
+  workshop_.start(
+      {log,
+       [&collector](std::string_view event, std::string_view members) { collector.event(wall_ns(), event, members); },
+       settings.pcap_path.empty(), settings.watch});
+}
+
+// The command line as it was given, the configuration as it is now.
+void PluginSet::take_reload(const cli::Signals& signals, const cli::Settings& settings, const cli::Log& log) {
+  eventfd_t count = 0;
+  if (eventfd_read(signals.reload_fd(), &count) != 0) return;
+  const std::vector<plugins::PluginSpec> before = plugin_specs(settings);
+  try {
+    std::vector<plugins::PluginSpec> now =
+        settings.command_line.empty() ? before : plugin_specs(cli::parse_command_line(settings.command_line));
+    const auto same = [](const auto& a, const auto& b) { return a.name == b.name; };
+    if (std::ranges::equal(before, now, same)) return workshop_.reload(std::move(now));
+    log.error("not reloaded: the configuration names other plugins than before; stop and start again");
+  } catch (const SetupError& error) {
+    log.error(std::string("not reloaded: ") + error.what());
   }
-  if (specs_.empty()) analysis.add_summary(kSummaryInterval_ns);
 }
 
 bool is_pretty(const cli::Settings& settings) {
@@ -100,7 +104,7 @@ std::vector<std::unique_ptr<Output>> open_outputs(const cli::Settings& settings,
 
 std::vector<CollectedPlugin> collected_plugins(const Analysis& analysis) {
   std::vector<CollectedPlugin> plugins;
-  for (const auto& slot : analysis.slots()) plugins.push_back({slot->state->name(), slot->interval_ns, slot->registry});
+  for (const auto& slot : analysis.slots()) plugins.push_back({slot->name, slot->interval_ns, slot->registry});
   return plugins;
 }
 
@@ -120,15 +124,17 @@ std::vector<PluginLedger> plugin_ledgers(const std::vector<Analysis*>& analyses)
     std::uint64_t sampled_packets = 0, sampled_ns = 0;
     for (const Analysis* analysis : analyses) {
       const Analysis::Slot& slot = *analysis->slots()[i];
-      const plugins::Statistics statistics = slot.state->statistics();
-      ledger.name = slot.state->name();
+      const PluginSlot::Figures figures = slot.service->figures();
+      ledger.name = slot.name;
       ledger.packets += slot.figures.packets;
       ledger.filtered += slot.figures.filtered;
-      ledger.errors += statistics.errors - statistics.missed;
-      ledger.missed += statistics.missed;
-      if (statistics.dead) ledger.state = slot.state->condition();
-      ledger.memory_bytes += statistics.memory_bytes;
-      ledger.capture_refused += statistics.capture_refused;
+      ledger.errors += figures.errors;
+      ledger.missed += figures.missed;
+      ledger.cutoffs += figures.cutoffs;
+      ledger.reloads += figures.reloads;
+      if (figures.condition != "running") ledger.state = figures.condition;
+      ledger.memory_bytes += figures.memory_bytes;
+      ledger.capture_refused += figures.capture_refused;
       sampled_packets += slot.figures.sampled_packets;
       sampled_ns += slot.figures.sampled_ns;
     }
@@ -217,8 +223,8 @@ void count_lost_results(const Collector& collector, const std::vector<std::size_
 void require_same_shapes(const std::vector<Analysis*>& analyses) {
   for (std::size_t worker = 1; worker < analyses.size(); ++worker) {
     for (std::size_t plugin = 0; plugin < analyses[0]->slots().size(); ++plugin) {
-      plugins::State& first = *analyses[0]->slots()[plugin]->state;
-      plugins::State& other = *analyses[worker]->slots()[plugin]->state;
+      plugins::State& first = analyses[0]->slots()[plugin]->service->state();
+      plugins::State& other = analyses[worker]->slots()[plugin]->service->state();
       const auto same = [](plugins::Structure* a, plugins::Structure* b) {
         return a->name() == b->name() && a->active().shape() == b->active().shape();
       };

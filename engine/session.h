@@ -10,6 +10,7 @@
 #include "engine/base/unique_fd.h"
 #include "engine/cli/log.h"
 #include "engine/cli/settings.h"
+#include "engine/cli/signals.h"
 #include "engine/ledger.h"
 #include "engine/results/collector.h"
 #include "engine/results/output.h"
@@ -20,28 +21,24 @@ namespace engine {
 
 std::vector<plugins::PluginSpec> plugin_specs(const cli::Settings& settings);
 
-// Decoded built-in packets that every new plugin state is warmed up with.
-class WarmUpTraffic {
- public:
-  WarmUpTraffic();
-  plugins::Traffic view() const noexcept;
-
- private:
-  std::vector<std::byte> memory_;
-  std::vector<engine_packet> packets_;
-};
-
-// The plugins of a run, and what all workers' states of one share. Outlives the workers and the collector.
+// The plugins of a run: made, seated at every worker, reloaded. Outlives the workers and the collector.
 class PluginSet {
  public:
-  explicit PluginSet(const cli::Settings& settings);
-  // Loads every plugin into the worker's analysis, or the built-in summary if there is none.
+  // Throws SetupError for a plugin that does not load.
+  PluginSet(const cli::Settings& settings, int datalink);
+  // Seats every plugin at the worker, or the built-in summary if there is none.
   void load(const plugins::WorkerInfo& info, std::uint32_t worker, Analysis& analysis);
+  // From here on dead states are replaced and files are watched, if settings say so. What the threads that are started
+  // later inherit (cores, privileges) is the caller's. After the collector has workers; end with stop().
+  void start(const cli::Settings& settings, const cli::Log& log, Collector& collector);
+  // If a signal asked for it: reads configuration and plugins anew; an error leaves everything as it is and is logged.
+  // Main thread.
+  void take_reload(const cli::Signals& signals, const cli::Settings& settings, const cli::Log& log);
+  void stop() noexcept { workshop_.stop(); }
 
  private:
-  std::vector<plugins::PluginSpec> specs_;
-  std::vector<std::unique_ptr<plugins::Registry>> registries_;
-  WarmUpTraffic traffic_;
+  Workshop workshop_;
+  std::vector<std::unique_ptr<Prepared>> first_;  // for the first worker
 };
 
 // Whether results go to a person (the live table) or to a program (JSON lines).

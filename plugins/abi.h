@@ -79,7 +79,8 @@ enum engine_message_kind {
   ENGINE_MESSAGE_PART = 4,     /* engine_part: a structure's content of one interval, ownership goes along */
   ENGINE_MESSAGE_INTERVAL = 5, /* an interval ended: u64 index; every part of it has been sent */
   ENGINE_MESSAGE_PROGRESS = 6, /* files: everything up to `place` has been processed */
-  ENGINE_MESSAGE_ERROR = 7     /* a plugin's error: text with file:line */
+  ENGINE_MESSAGE_ERROR = 7,    /* a plugin's error: text with file:line */
+  ENGINE_MESSAGE_EVENT = 8     /* what became of a plugin: as JSON; the name is the event's */
 };
 
 /* Addresses of a plugins::Part and of the plugins::Structure that it goes back to. */

@@ -24,6 +24,22 @@ std::string file_beside(const std::string& path, const std::string& name) {
   return (slash == std::string::npos ? std::string() : path.substr(0, slash + 1)) + name + ".lua";
 }
 
+int Sources::read(const std::string& path, std::string& text) {
+  const std::lock_guard lock(mutex_);
+  const auto known = texts_.find(path);
+  if (known != texts_.end()) {
+    text = known->second;
+    return 0;
+  }
+  const int error = read_text(path, text);
+  if (error == 0) texts_.emplace(path, text);
+  return error;
+}
+
+int read_source(const PluginSpec& spec, const std::string& path, std::string& text) {
+  return spec.sources != nullptr ? spec.sources->read(path, text) : read_text(path, text);
+}
+
 void push_args(lua_State* L, const Arguments& args) {
   lua_newtable(L);
   for (const auto& [name, value] : args) {
@@ -39,7 +55,7 @@ void push_args(lua_State* L, const Arguments& args) {
   }
 }
 
-void push_info(lua_State* L, const Binding& binding) {
+void push_info(lua_State* L, const Seat& seat) {
   const auto number = [&](const char* name, double value) {
     lua_pushnumber(L, value);
     lua_setfield(L, -2, name);
@@ -47,15 +63,15 @@ void push_info(lua_State* L, const Binding& binding) {
   lua_newtable(L);
   lua_newtable(L);
   int place = 0;
-  for (const std::uint32_t queue : binding.info.queues) {
+  for (const std::uint32_t queue : seat.info.queues) {
     lua_pushnumber(L, queue);
     lua_rawseti(L, -2, ++place);
   }
   lua_setfield(L, -2, "queues");
-  number("worker", binding.worker);
-  if (binding.info.cpu >= 0) number("cpu", binding.info.cpu);
-  if (binding.info.node >= 0) number("node", binding.info.node);
-  lua_pushlstring(L, binding.info.interface.data(), binding.info.interface.size());
+  number("worker", seat.worker);
+  if (seat.info.cpu >= 0) number("cpu", seat.info.cpu);
+  if (seat.info.node >= 0) number("node", seat.info.node);
+  lua_pushlstring(L, seat.info.interface.data(), seat.info.interface.size());
   lua_setfield(L, -2, "interface");
 }
 

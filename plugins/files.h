@@ -13,6 +13,9 @@ namespace plugins {
 // 0, or the errno.
 int read_text(const std::string& path, std::string& text);
 
+// The same by the plugin's own snapshot, if it has one.
+int read_source(const PluginSpec& spec, const std::string& path, std::string& text);
+
 // The path of module `name` (without .lua) in the folder of `path`.
 std::string file_beside(const std::string& path, const std::string& name);
 
@@ -20,6 +23,6 @@ std::string file_beside(const std::string& path, const std::string& name);
 void push_args(lua_State* L, const Arguments& args);
 
 // Pushes what on_start gets.
-void push_info(lua_State* L, const Binding& binding);
+void push_info(lua_State* L, const Seat& seat);
 
 }  // namespace plugins

@@ -25,6 +25,18 @@ struct Instance {
   std::uint64_t interval_ns = 1'000'000'000;
 };
 
+// The worker's outbox, lent to the state for a crossing: its own address is a constant of compiled code.
+class Loan {
+ public:
+  explicit Loan(State::Impl& state) noexcept;
+  ~Loan();
+  Loan(const Loan&) = delete;
+  Loan& operator=(const Loan&) = delete;
+
+ private:
+  State::Impl& state_;
+};
+
 // The first messages pass, then one per second that says how many it stands for.
 class RateLimit {
  public:
@@ -50,6 +62,11 @@ struct State::Impl {
   void compile();
   void instantiate(bool dry);
   void call_on_start();
+  // seat.cpp
+  bool take_seat(const Seat& seat, Impl* before, std::string& problem) noexcept;
+  bool start(Impl* before, std::string& problem) noexcept;
+  bool save(std::string& problem) noexcept;
+  std::string error_text() noexcept;
   // warm_up.cpp
   void warm_up();
   void dry_batches(std::size_t batches, std::vector<std::uint8_t>& memory, std::size_t& at) noexcept;
@@ -78,11 +95,11 @@ struct State::Impl {
   void close() noexcept;
   std::uint64_t deadline_ns() const noexcept;
   std::string death_text() const;
+  std::string_view condition() const noexcept;
   void drop_half_message() noexcept;
   void tell_death() noexcept;
-  bool is_missing(std::uint64_t packets) noexcept;
 
-  void offer(int loop, std::uint32_t first, std::uint32_t last, bool indexed) noexcept;
+  std::uint32_t offer(int loop, std::uint32_t first, std::uint32_t last, bool indexed) noexcept;
   void offer_batch() noexcept;
   void drain() noexcept;
   void prefetch(const std::uint16_t* index, std::uint32_t count) noexcept;
@@ -100,8 +117,9 @@ struct State::Impl {
   MachineCode machine_code;
   lua_State* L = nullptr;
   engine_binding shared{};
-  engine_outbox* outbox = nullptr;  // the worker's, or the warm-up's
-  Registry own_registry;            // of a state that stands alone
+  std::unique_ptr<engine_packet[]> own_packets;  // until there is a seat
+  engine_outbox* outbox = &shared.outbox;
+  Registry own_registry;  // of a state that stands alone
   Instance instance;
   bool dry = false;      // logs and errors are not reported
   bool loading = false;  // logs wait: there is no outbox yet
@@ -123,6 +141,9 @@ struct State::Impl {
   RateLimit log_limit;
   std::vector<std::pair<int, std::string>> pending_logs;
 };
+
+inline Loan::Loan(State::Impl& state) noexcept : state_(state) { state_.shared.outbox = *state_.bound.outbox; }
+inline Loan::~Loan() { *state_.bound.outbox = state_.shared.outbox; }
 
 inline constexpr int kDead = -1;  // beside lua_pcall's own
 

@@ -28,7 +28,7 @@ int load_module(lua_State* L) {
   auto& state = *static_cast<State::Impl*>(lua_touserdata(L, lua_upvalueindex(1)));
   const std::string path = file_beside(state.spec.path, lua_tostring(L, 1));
   std::string text;
-  const int error = read_text(path, text);
+  const int error = read_source(state.spec, path, text);
   if (error != 0) {
     lua_pushnil(L);
     lua_pushfstring(L, "%s: %s", path.c_str(), std::strerror(error));
@@ -50,7 +50,11 @@ constexpr char kCacheModules[] =
 }  // namespace
 
 State::Impl::Impl(const PluginSpec& given, const Binding& binding)
-    : spec(given), bound(binding), arena(given.memory_bytes), outbox(binding.outbox) {
+    : spec(given), bound(binding), arena(given.memory_bytes) {
+  if (bound.packets == nullptr) {
+    own_packets = std::make_unique<engine_packet[]>(bound.capacity + 1);
+    bound.packets = own_packets.get();
+  }
   shared.packets = bound.packets;
   shared.capacity = bound.capacity;
   shared.plugin = bound.plugin_index;
@@ -74,8 +78,11 @@ State::Impl::Impl(const PluginSpec& given, const Binding& binding)
     compile();
     warm_up();
     instantiate(false);
-    call_on_start();
-    if (spec.trusted) log(1, "is trusted: with ffi it can read and write all of the engine's memory");
+    if (bound.outbox != nullptr) {
+      const Loan loan(*this);
+      call_on_start();
+      if (spec.trusted) log(1, "is trusted: with ffi it can read and write all of the engine's memory");
+    }
     // From here on garbage is collected between batches only; see collect_garbage_step.
     const bool alive = guarded([&] {
       lua_gc(L, LUA_GCCOLLECT, 0);
@@ -181,7 +188,6 @@ void State::Impl::load_library() {
   }
   lua_setfield(L, kCore, "native_groups");
   set_address("binding_address", &shared);
-  set_address("outbox_address", bound.outbox);
   lua_pushboolean(L, spec.trusted);
   lua_setfield(L, kCore, "trusted");
   lua_pushstring(L, file_name());
@@ -219,7 +225,7 @@ void State::Impl::load_library() {
 void State::Impl::compile() {
   std::string text = spec.code;
   if (spec.code.empty()) {
-    const int error = read_text(spec.path, text);
+    const int error = read_source(spec, spec.path, text);
     if (error != 0) {
       throw engine::SetupError(engine::ExitCode::bad_usage, "plugin " + spec.path, std::strerror(error));
     }

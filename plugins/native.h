@@ -47,11 +47,12 @@ struct engine_binding {
   uint32_t plugin;
   uint64_t epoch_ns;
   struct engine_cell cell;
-  uint32_t pending;           /* callbacks that wait in tables */
-  uint32_t expired;           /* the deadline has passed: whatever catches errors raises them again */
-  uint16_t index[256];        /* packets of the batch that the plugin sees, ascending; see State::run(index) */
-  struct engine_marks* marks; /* the worker's, shared by its plugins: plugins::Marks; null without a capture file */
-  uint64_t capture_refused;   /* calls of p:capture() that returned false */
+  struct engine_outbox outbox; /* the worker's, lent for a crossing */
+  uint32_t pending;            /* callbacks that wait in tables */
+  uint32_t expired;            /* the deadline has passed: whatever catches errors raises them again */
+  uint16_t index[256];         /* packets of the batch that the plugin sees, ascending; see State::run(index) */
+  struct engine_marks* marks;  /* the worker's, shared by its plugins: plugins::Marks; null without a capture file */
+  uint64_t capture_refused;    /* calls of p:capture() that returned false */
 };
 
 /* Bytes of a frame as a plugin holds them. The driver counts crossings in the cell's generation and packets in its

@@ -5,6 +5,7 @@
 #include <ctime>
 
 #include "plugins/impl.h"
+#include "plugins/structure_set.h"
 #include "plugins/watchdog.h"
 
 namespace plugins {
@@ -129,17 +130,8 @@ void State::Impl::tell_death() noexcept {
   if (!death_told) death_told = append(ENGINE_MESSAGE_ERROR, -1, death_text());
 }
 
-// Whether the state is dead; then these packets are missed.
-bool State::Impl::is_missing(std::uint64_t packets) noexcept {
-  if (!dead) return false;
-  stats.errors += packets;
-  stats.missed += packets;
-  tell_death();
-  return true;
-}
-
-// Runs the loop over places first..last, again from behind each packet that failed.
-void State::Impl::offer(int loop, std::uint32_t first, std::uint32_t last, bool indexed) noexcept {
+// Runs the loop over places first..last, again from behind each packet that failed. How many were left when it died.
+std::uint32_t State::Impl::offer(int loop, std::uint32_t first, std::uint32_t last, bool indexed) noexcept {
   entered = "on_packet";
   const Turn turn(deadline_ns());  // the deadline is the batch's, however often it is entered again
   for (;;) {
@@ -149,14 +141,14 @@ void State::Impl::offer(int loop, std::uint32_t first, std::uint32_t last, bool 
     lua_pushnumber(L, first);
     lua_pushnumber(L, last);
     const int status = protected_call(3, 0);
-    if (status == 0) return;
+    if (status == 0) return 0;
     if (status != kDead) report_error();
     const std::uint32_t failed = shared.cell.next;
     first = indexed ? static_cast<std::uint32_t>(std::lower_bound(shared.index + first, shared.index + last, failed) -
                                                  shared.index)
                     : failed;
-    if (is_missing(last - std::min(first, last))) return;
-    if (first++ >= last) return;
+    if (dead) return last - std::min(first, last);
+    if (first++ >= last) return 0;
   }
 }
 
@@ -273,17 +265,23 @@ void State::Impl::flush_pending() noexcept {
 State::State(const PluginSpec& spec, const Binding& binding) : impl_(std::make_unique<Impl>(spec, binding)) {}
 State::~State() = default;
 
-void State::run(std::uint32_t count) noexcept {
+std::uint32_t State::run(std::uint32_t count) noexcept {
   Impl& s = *impl_;
+  const Loan loan(s);
+  if (s.dead) {
+    s.tell_death();
+    return count;
+  }
   if (!s.pending_logs.empty()) s.flush_pending();
   s.stats.packets += count;
-  if (count == 0 || !s.has_packet_hook) return;
-  if (s.is_missing(count)) return;
+  if (count == 0 || !s.has_packet_hook) return 0;
   s.prefetch(nullptr, count);
   s.begin_crossing(count);
   if (!s.by_batch) {
-    s.offer(kRun, 0, count - 1, false);
-    return s.drain();
+    const std::uint32_t left = s.offer(kRun, 0, count - 1, false);
+    s.stats.packets -= left;
+    s.drain();
+    return left;
   }
   if (!s.index_is_identity) {
     for (std::uint32_t i = 0; i < s.bound.capacity; ++i) s.shared.index[i] = static_cast<std::uint16_t>(i);
@@ -291,31 +289,40 @@ void State::run(std::uint32_t count) noexcept {
   }
   s.offer_batch();
   s.drain();
+  return 0;
 }
 
-void State::run(std::span<const std::uint16_t> index) noexcept {
+std::uint32_t State::run(std::span<const std::uint16_t> index) noexcept {
   Impl& s = *impl_;
+  const Loan loan(s);
+  if (s.dead) {
+    s.tell_death();
+    return static_cast<std::uint32_t>(index.size());
+  }
   if (!s.pending_logs.empty()) s.flush_pending();
   s.stats.packets += index.size();
-  if (index.empty() || !s.has_packet_hook) return;
-  if (s.is_missing(index.size())) return;
+  if (index.empty() || !s.has_packet_hook) return 0;
   // Copied, 512 bytes at most: its address is a constant of the compiled loop.
   std::memcpy(s.shared.index, index.data(), index.size_bytes());
   s.index_is_identity = false;
   const auto count = static_cast<std::uint32_t>(index.size());
   s.prefetch(index.data(), count);
   s.begin_crossing(count);
+  std::uint32_t left = 0;
   if (s.by_batch) {
     s.offer_batch();
   } else {
-    s.offer(kRunIndex, 0, count - 1, true);
+    left = s.offer(kRunIndex, 0, count - 1, true);
+    s.stats.packets -= left;
   }
   s.drain();
+  return left;
 }
 
 void State::tick(double now_ns) noexcept {
+  if (impl_->dead) return;
+  const Loan loan(*impl_);
   if (!impl_->pending_logs.empty()) impl_->flush_pending();
-  if (impl_->is_missing(0)) return;
   for (Structure* structure : impl_->instance.structures)
     if (Table* table = structure->table()) table->advance(now_ns);
   impl_->drain();
@@ -324,8 +331,9 @@ void State::tick(double now_ns) noexcept {
 }
 
 void State::stop() noexcept {
+  if (impl_->dead) return;
+  const Loan loan(*impl_);
   if (!impl_->pending_logs.empty()) impl_->flush_pending();
-  if (impl_->is_missing(0)) return;
   impl_->call_hook("on_stop", nullptr);
 }
 
@@ -335,7 +343,7 @@ void State::stop() noexcept {
 void State::collect_garbage_step() noexcept {
   Impl& s = *impl_;
   const std::size_t used = s.arena.used_bytes();
-  if (used < s.collect_above_bytes || s.is_missing(0)) return;
+  if (used < s.collect_above_bytes || s.dead) return;
   const std::size_t grown = used > s.collected_at_bytes ? used - s.collected_at_bytes : 0;
   s.entered = "a garbage step";
   bool cycle_done = false;
@@ -357,6 +365,7 @@ void State::set_frames(const std::uint8_t* frames) noexcept { impl_->shared.cell
 
 void State::set_epoch(std::uint64_t epoch_ns) noexcept {
   Impl& s = *impl_;
+  const Loan loan(s);
   s.shared.epoch_ns = epoch_ns;
   int status = 0;
   s.guarded([&] {
@@ -372,6 +381,12 @@ const std::string& State::filter() const noexcept { return impl_->instance.filte
 std::uint64_t State::interval_ns() const noexcept { return impl_->instance.interval_ns; }
 const std::vector<RecordSchema>& State::schemas() const noexcept { return impl_->instance.schemas; }
 std::vector<Structure*>& State::structures() noexcept { return impl_->instance.structures; }
+void State::join(StructureSet& kept) noexcept { kept.join(impl_->instance.owned, impl_->instance.structures); }
+bool State::take_seat(const Seat& seat, State* before, std::string& problem) noexcept {
+  return impl_->take_seat(seat, before != nullptr ? before->impl_.get() : nullptr, problem);
+}
+
+bool State::is_dead() const noexcept { return impl_->dead; }
 
 Statistics State::statistics() const noexcept {
   Statistics result = impl_->stats;
@@ -382,9 +397,10 @@ Statistics State::statistics() const noexcept {
   return result;
 }
 
-std::string_view State::condition() const noexcept {
-  if (!impl_->dead) return "running";
-  return impl_->death == Death::deadline ? "cut off" : "out of memory";
+std::string_view State::Impl::condition() const noexcept {
+  if (!dead) return "running";
+  return death == Death::deadline ? "cut off" : "out of memory";
 }
+std::string_view State::condition() const noexcept { return impl_->condition(); }
 
 }  // namespace plugins

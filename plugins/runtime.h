@@ -1,12 +1,15 @@
 // A plugin on one worker: one Lua state, entered once per batch.
 //
-// Made on the main thread (load, warm-up, on_start), then used by one worker's thread alone. It owns the Lua state and
-// its native structures; the packet array, the frame memory and the outbox are the worker's and must outlive it.
+// Made on any thread (load, warm-up), then seated at a worker (on_start) and used by that worker's thread alone. It
+// owns the Lua state; the packet array, the frame memory and the outbox are the worker's and must outlive it. Its
+// native structures are its own until a StructureSet takes them, which outlives states.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
@@ -25,6 +28,18 @@ namespace plugins {
 // What a plugin finds in `args`.
 using Arguments = std::vector<std::pair<std::string, std::variant<bool, double, std::string>>>;
 
+// The text of a plugin's files as they were when one was first read: every state that is made with it, on whatever
+// worker and however late, runs the same code. Any thread.
+class Sources {
+ public:
+  // 0, or the errno.
+  int read(const std::string& path, std::string& text);
+
+ private:
+  std::mutex mutex_;
+  std::map<std::string, std::string> texts_;
+};
+
 // What the operator asked for.
 struct PluginSpec {
   std::string name;
@@ -36,6 +51,7 @@ struct PluginSpec {
   // What a batch, a tick, a stop or a garbage step may take of the thread's time; loading and on_start may take fifty
   // times as much, at least a tenth of a second. Longer ones are cut off.
   std::uint64_t deadline_ns = 20'000'000;
+  std::shared_ptr<Sources> sources;      // nullptr: files are read as they are
 };
 
 class Marks;
@@ -54,17 +70,22 @@ struct Traffic {
   const std::uint8_t* frames = nullptr;  // the packets' _off count from here
 };
 
-struct Binding {
+// What a state finds at its worker.
+struct Seat {
   engine_packet* packets = nullptr;  // capacity + 1: the last gives ticks and stops their time and place
-  std::uint32_t capacity = 256;
   const std::uint8_t* frames = nullptr;
   engine_outbox* outbox = nullptr;
-  Marks* marks = nullptr;        // what the worker's plugins chose to have written; nullptr: nothing is written
-  Registry* registry = nullptr;  // the plugin's, shared by all workers; nullptr: a state's own
+  Marks* marks = nullptr;  // what the worker's plugins chose to have written; nullptr: nothing is written
   std::uint64_t epoch_ns = 0;
   std::uint32_t worker = 0;
-  std::uint8_t plugin_index = 0;
   WorkerInfo info;
+};
+
+struct Binding : Seat {  // without packets: the state is made without a seat
+  std::uint32_t capacity = 256;
+  Registry* registry = nullptr;  // the plugin's, shared by all workers; nullptr: a state's own
+  std::uint8_t plugin_index = 0;
+  bool writes_packets = false;  // the seat will have marks
   Traffic traffic;
   Observer* observer = nullptr;
 };
@@ -72,8 +93,7 @@ struct Binding {
 // Written by the worker's thread; others read them after it has ended.
 struct Statistics {
   std::uint64_t packets = 0;          // offered, those skipped by an error included
-  std::uint64_t errors = 0;           // those missed included
-  std::uint64_t missed = 0;           // never seen by the plugin, since it was dead
+  std::uint64_t errors = 0;
   std::uint64_t capture_refused = 0;  // packets that the plugin wanted written and that are not
   std::uint64_t cutoffs = 0;          // the deadline passed
   bool dead = false;                  // met the cap of its memory, or was cut off: out of service
@@ -81,25 +101,33 @@ struct Statistics {
   std::size_t peak_memory_bytes = 0;
 };
 
+class StructureSet;
+
 class State {
  public:
-  // Loads the plugin, warms it up and calls its on_start. Throws engine::SetupError with file and line.
+  // Loads the plugin and warms it up; with a seat, takes it and calls on_start. Throws engine::SetupError with file and
+  // line.
   State(const PluginSpec& spec, const Binding& binding);
   ~State();
   State(const State&) = delete;
   State& operator=(const State&) = delete;
 
+  // Seats a state that was made without: on_start is called, with what on_save of the one `before` it returned as
+  // info.saved, if there is one. False: one of them failed, as `problem` says; `before` goes on, this one is of no use.
+  // On the worker's thread.
+  bool take_seat(const Seat& seat, State* before, std::string& problem) noexcept;
+
   // One crossing each: offers packets[0..count), or those of the index list (ascending). An error skips that packet
   // for this plugin, is counted, and goes as ENGINE_MESSAGE_ERROR to the outbox: the first 10, then one per second.
-  // A plugin that needs more memory than its cap, or is cut off since it passed its deadline, is dead from then on: one
-  // message, and all its packets are errors.
-  void run(std::uint32_t count) noexcept;
-  void run(std::span<const std::uint16_t> index) noexcept;
+  // Returns how many of the last were not offered any more, since the state died of the one before them: 0, but for a
+  // plugin that needs more memory than its cap, or is cut off since it passed its deadline. A dead state does nothing.
+  std::uint32_t run(std::uint32_t count) noexcept;
+  std::uint32_t run(std::span<const std::uint16_t> index) noexcept;
   void tick(double now_ns) noexcept;  // ns since the epoch; the caller has filled packets[capacity].time and _place
   void stop() noexcept;
   void collect_garbage_step() noexcept;  // between batches; cheap when there is little garbage
 
-  // Rebinds values that the caller learns after the state was made (live: when capture starts). Between batches only.
+  // Values that the caller learns after the state was seated (live: when capture starts). Between batches only.
   void set_frames(const std::uint8_t* frames) noexcept;
   void set_epoch(std::uint64_t epoch_ns) noexcept;
 
@@ -108,7 +136,10 @@ class State {
   std::uint64_t interval_ns() const noexcept;  // default 1 s
   const std::vector<RecordSchema>& schemas() const noexcept;
   std::vector<Structure*>& structures() noexcept;
+  // Gives the structures away: to `kept`, unless it has the same already; then that one is filled from now on.
+  void join(StructureSet& kept) noexcept;
   Statistics statistics() const noexcept;
+  bool is_dead() const noexcept;                // it does nothing any more; another has to take its place
   std::string_view condition() const noexcept;  // "running", "out of memory" or "cut off"
 
   struct Impl;  // plugins/impl.h, for the runtime's own files

@@ -107,6 +107,7 @@ class Structure {
   const std::string& name() const noexcept { return name_; }  // empty: nothing of it is published
   std::uint16_t number() const noexcept { return number_; }   // in its plugin's registry
   Part& active() noexcept { return *active_; }
+  const Part& active() const noexcept { return *active_; }
   Table* table() noexcept { return table_.get(); }
 
   // The handle that leads here from now on; nullptr: no state fills it any more.

@@ -31,13 +31,6 @@ std::uint64_t monotonic_ns() noexcept {
   return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
 }
 
-// The worker's outbox comes back as it was, also when a dry run throws.
-struct RestoreOutbox {
-  engine_outbox& outbox;
-  engine_outbox content;
-  ~RestoreOutbox() { outbox = content; }
-};
-
 }  // namespace
 
 void State::Impl::warm_up() {
@@ -48,8 +41,7 @@ void State::Impl::warm_up() {
   // Dry packets are in no file, but p:capture() is to return what it will later.
   const auto dry_marks = std::make_unique<Marks>();
   dry_marks->begin(Marks::kMaxPackets);
-  if (bound.marks != nullptr) shared.marks = reinterpret_cast<engine_marks*>(dry_marks.get());
-  const RestoreOutbox restore{*bound.outbox, *bound.outbox};
+  if (bound.marks != nullptr || bound.writes_packets) shared.marks = reinterpret_cast<engine_marks*>(dry_marks.get());
   shared.cell.frames = bound.traffic.frames;
   const std::uint64_t until = monotonic_ns() + kWarmUpLimit_ns;
   std::size_t at = 0;
@@ -79,6 +71,8 @@ void State::Impl::warm_up() {
   shared.cell = engine_cell{bound.frames, 0, 0, shared.cell.generation};
   shared.marks = reinterpret_cast<engine_marks*>(bound.marks);
   shared.capture_refused = 0;
+  shared.outbox = engine_outbox{};
+  shared.pending = 0;
   stats = Statistics{};
   run_text("jit.opt.start('hotexit=10')");
 }
@@ -87,7 +81,7 @@ void State::Impl::dry_batches(std::size_t batches, std::vector<std::uint8_t>& me
   const std::uint64_t until = monotonic_ns() + kRoundLimit_ns;
   for (std::size_t i = 0; i < batches && monotonic_ns() < until; ++i) {
     for (const std::uint32_t size : kBatchSizes) {
-      *bound.outbox = engine_outbox{memory.data(), 0, static_cast<std::uint32_t>(memory.size()), 0, 0};
+      shared.outbox = engine_outbox{memory.data(), 0, static_cast<std::uint32_t>(memory.size()), 0, 0};
       dry_batch(std::min(size, bound.capacity), at);
       at = (at + kStride) % bound.traffic.packets.size();
     }

@@ -48,6 +48,8 @@ struct Settings {
   bool take_all = false;
   bool replace = false;
   bool no_promisc = false;
+  bool watch = false;                   // plugins whose files change are loaded anew
+  std::span<char* const> command_line;  // to read it again; empty: there is none
   std::string block_path;
   std::vector<std::string> block;  // addresses and networks from the configuration
 

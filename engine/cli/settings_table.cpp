@@ -80,6 +80,10 @@ void add_source(std::vector<Option>& to, Settings& s) {
                .help = "leave promiscuous mode off",
                .value = flag(s.no_promisc),
                .config_key = "capture.no_promisc"},
+              {.name = "watch",
+               .help = "load a plugin anew when a .lua file in its folder changes, as SIGHUP does for all",
+               .value = flag(s.watch),
+               .config_key = "capture.watch"},
           });
 }
 

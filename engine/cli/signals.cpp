@@ -35,8 +35,9 @@ Signals::Signals(const Log& log, std::function<void()> before_exit) : log_(log),
   const sigset_t set = handled_signals();
   signal_fd_.reset(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
   stop_fd_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  reload_fd_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   quit_fd_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!signal_fd_.valid() || !stop_fd_.valid() || !quit_fd_.valid()) {
+  if (!signal_fd_.valid() || !stop_fd_.valid() || !reload_fd_.valid() || !quit_fd_.valid()) {
     throw SetupError(ExitCode::runtime_failure, "set up signals", std::strerror(errno));
   }
   struct sigaction ignore {};
@@ -88,10 +89,7 @@ void Signals::listen() noexcept {
 }
 
 void Signals::take(unsigned signal) noexcept {
-  if (signal == SIGHUP) {
-    log_.warn("SIGHUP: reloading is not available yet; stop and start again to read configuration and plugins anew");
-    return;
-  }
+  if (signal == SIGHUP) return raise_event(reload_fd_);
   if (signal == SIGINT && ++interrupts_ > 1) {
     if (before_exit_) before_exit_();
     // Not exit(): destructors and atexit handlers may be what hangs. Programs and sockets go with the process.

@@ -2,8 +2,8 @@
 //
 // Made by the main thread before any other thread, because it blocks the signals and threads inherit that; its own
 // thread takes them from a signalfd. So no code runs in signal context, no state is global, and a second SIGINT ends
-// the process even if the main thread hangs. SIGINT and SIGTERM ask for the end, SIGHUP is answered by a log line,
-// SIGPIPE is ignored: writers see EPIPE.
+// the process even if the main thread hangs. SIGINT and SIGTERM ask for the end, SIGHUP for a reload, SIGPIPE
+// is ignored: writers see EPIPE.
 #pragma once
 
 #include <signal.h>
@@ -34,6 +34,9 @@ class Signals {
   // Readable (poll, epoll) once the end was asked for; never read from it.
   int stop_fd() const noexcept { return stop_fd_.get(); }
 
+  // An eventfd: readable once a reload was asked for, until it is read.
+  int reload_fd() const noexcept { return reload_fd_.get(); }
+
   // Waits for the end to be asked for, at most so long; true if it was.
   bool wait_for(std::chrono::milliseconds timeout) const noexcept;
 
@@ -48,6 +51,7 @@ class Signals {
   std::atomic<bool> stop_{false};
   UniqueFd signal_fd_;
   UniqueFd stop_fd_;
+  UniqueFd reload_fd_;
   UniqueFd quit_fd_;
   unsigned interrupts_ = 0;  // the signals' thread only
   std::thread thread_;       // last: it uses all of the above

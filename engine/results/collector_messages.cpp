@@ -35,6 +35,7 @@ void Collector::accept(std::size_t worker, const engine_message& head, std::span
   switch (head.kind) {
     case ENGINE_MESSAGE_RECORD:
     case ENGINE_MESSAGE_JSON:
+    case ENGINE_MESSAGE_EVENT:
       return config_.in_order ? order_.message(worker, head, payload) : deliver(worker, head, payload);
     case ENGINE_MESSAGE_LOG:
     case ENGINE_MESSAGE_ERROR:
@@ -74,7 +75,14 @@ void Collector::deliver(std::size_t worker, const engine_message& head, std::spa
     if (payload.size() < sizeof length + length) return count(worker, false);
     const std::string_view type(reinterpret_cast<const char*>(payload.data()) + sizeof length, length);
     const std::string_view members = text_of(payload.subspan(sizeof length + length));
-    for (const auto& output : outputs_) delivered &= output->json(utc_ns, plugin.name, type, members);
+    for (const auto& output : outputs_) {
+      if (head.kind == ENGINE_MESSAGE_EVENT) {
+        output->event(utc_ns, type, members);
+      } else {
+        delivered &= output->json(utc_ns, plugin.name, type, members);
+      }
+    }
+    if (head.kind == ENGINE_MESSAGE_EVENT) return;  // no result of the plugin
   }
   count(worker, delivered);
 }

@@ -20,15 +20,20 @@ core.groups = {}
 for name, group in pairs(core.native_groups) do core.groups[name] = ffi.cast("const " .. group.type .. " *", group.address) end
 core.natives = core.groups.base
 core.binding = ffi.cast("struct engine_binding *", core.binding_address)
-core.outbox = ffi.cast("struct engine_outbox *", core.outbox_address)
+core.outbox = core.binding.outbox
 core.cell = core.binding.cell
 
 -- One reference per slot, made once: a reference that is made in the loop is garbage as soon as the plugin has a loop of
 -- its own. They are const: a write through them is an error.
-local packets = ffi.cast("const struct engine_packet *", core.binding.packets)
 local refs = {}
-for i = 0, core.binding.capacity do refs[i] = packets[i] end
 core.refs = refs
+
+-- Anew for every worker that the state is seated at.
+function core.take_packets()
+  local packets = ffi.cast("const struct engine_packet *", core.binding.packets)
+  for i = 0, core.binding.capacity do refs[i] = packets[i] end
+end
+core.take_packets()
 
 -- A value for an error message.
 function core.show(value)

@@ -187,7 +187,7 @@ end
 
 -- Settings and hooks: the only globals that a plugin may set.
 local settings = { filter = "string", uses = "table", interval = "number", on_start = "function",
-  on_packet = "function", on_batch = "function", on_tick = "function", on_stop = "function" }
+  on_packet = "function", on_batch = "function", on_tick = "function", on_stop = "function", on_save = "function" }
 local setting_names = {}
 for name in pairs(settings) do setting_names[#setting_names + 1] = name end
 table.sort(setting_names)
@@ -268,6 +268,12 @@ local function make_require(instance)
     loaded[name] = value == nil and true or value
     return loaded[name]
   end
+end
+
+-- A new seat: other packets, and random numbers as the worker's first state had them.
+function core.take_seat(worker)
+  core.take_packets()
+  math.randomseed(worker + 1)
 end
 
 -- The epoch of a file is its first packet's time, known only when reading starts.

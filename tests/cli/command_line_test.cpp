@@ -126,7 +126,7 @@ TEST_F(CommandLine, RefusesImpossibleCombinations) {
 }
 
 TEST_F(CommandLine, KnowsNoOptionsThatAreNotBuilt) {
-  for (const char* option : {"--filter-file", "--control", "--no-reload", "--watch"}) {
+  for (const char* option : {"--filter-file", "--control", "--no-reload"}) {
     EXPECT_NE(refused({"--iface", "a", option}).find("unknown option"), std::string::npos) << option;
   }
 }

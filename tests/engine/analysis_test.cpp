@@ -1,5 +1,6 @@
 // What a worker does around its plugins: filters, intervals, hand-over of structures, lost results.
 #include "engine/analysis.h"
+#include "bpf/filter.h"
 
 #include <gtest/gtest.h>
 
@@ -25,7 +26,7 @@ class AnalysisTest : public ::testing::Test {
   void load(const std::string& code) {
     cli::Settings settings;
     settings.plugins.push_back({.path = {}, .code = code, .name = "test", .args = {}});
-    plugins_ = std::make_unique<PluginSet>(settings);
+    plugins_ = std::make_unique<PluginSet>(settings, bpf::filter_ethernet);
     plugins_->load({"eth0", {0}, 0, 0}, 0, analysis_);
     analysis_.begin(memory(), kEpoch_ns);
   }
@@ -67,7 +68,7 @@ TEST_F(AnalysisTest, HandsEachStructureOverAtTheIntervalsEnd) {
 
 TEST_F(AnalysisTest, KeepsAPartWhoseSpareIsNotBackYet) {
   load(kCounts);
-  plugins::Structure& structure = *analysis_.slots()[0]->state->structures()[0];
+  plugins::Structure& structure = *analysis_.slots()[0]->service->structures().all()[0];
   plugins::Part* with_the_collector = structure.swap();
   run_batch();
   analysis_.advance_time(kEpoch_ns + kSecond_ns);

@@ -48,10 +48,10 @@ TEST(Memory, ThatRunsOutTakesTheStateOutOfServiceAndNothingElse) {
     Lab lab;
     lab.spec.memory_bytes = 8u << 20;
     lab.load(code);
-    std::uint64_t offered = 0;
+    std::uint64_t offered = 0, left = 0;
     std::vector<lab::Message> messages;
     for (int i = 0; i < 80; ++i, offered += 256) {
-      lab.run();
+      left += lab.state->run(lab::kCapacity);
       lab.state->collect_garbage_step();
       lab.state->tick(0);
       for (auto& message : lab.messages()) messages.push_back(message);
@@ -61,9 +61,9 @@ TEST(Memory, ThatRunsOutTakesTheStateOutOfServiceAndNothingElse) {
     const plugins::Statistics statistics = lab.state->statistics();
     EXPECT_TRUE(statistics.dead) << code;
     EXPECT_EQ(lab.state->condition(), "out of memory");
-    EXPECT_EQ(statistics.packets, offered);
-    EXPECT_EQ(statistics.errors, statistics.missed + 1);
-    EXPECT_GT(statistics.missed, 0u);
+    EXPECT_EQ(statistics.packets + left, offered) << code;
+    EXPECT_EQ(statistics.errors, 1u);
+    EXPECT_GT(left, 0u);
     EXPECT_LE(statistics.peak_memory_bytes, lab.spec.memory_bytes);
     ASSERT_EQ(messages.size(), 1u) << code;
     EXPECT_EQ(messages[0].head.kind, ENGINE_MESSAGE_ERROR);
@@ -84,7 +84,7 @@ TEST(Memory, ThatRunsOutIsToldWhenThereIsRoom) {
   lab.run(2);
   lab.run(2);
   EXPECT_EQ(lab.messages().size(), 1u);
-  EXPECT_EQ(lab.state->statistics().errors, 6u);
+  EXPECT_EQ(lab.state->statistics().errors, 1u);
 }
 
 TEST(Memory, ThatRunsOutLeavesNoHalfMessage) {
