@@ -287,6 +287,7 @@ TEST_P(CompiledLibrary, StartsAbortsAndFlushesNoTraceInAMillionPackets) {
     const std::uint32_t count = std::array{64, 256, 16}[batch % 3];
     if (batch % 512 == 0) lab.fill(batch / 512);
     lab.outbox.used = 0;
+    const plugins::Loan loan(impl);
     impl.begin_crossing(count);
     impl.offer(plugins::kRun, 0, count - 1, false);
     packets += count;
