@@ -13,8 +13,8 @@ local type, error, find, format = type, error, string.find, string.format
 local name_buffer = ffi.new("char[?]", ffi.C.ENGINE_DNS_NAME_BYTES)
 local dns_name, dns_answer, dns_native = natives.dns_name, natives.dns_answer, natives.dns
 
--- The name at this place of the message, in lower case: names compare without case (RFC 4343), texts don't. nil where it
--- is broken.
+-- The name at this place of the message; nil where it is broken. In lower case, unless asked for as it was sent: names
+-- compare without case (RFC 4343), texts don't.
 local function name_at(object, at, lower)
   local length = dns_name(cell.frames + object._off, object._len, at, lower, name_buffer)
   if length == 0 then return nil end
@@ -49,7 +49,9 @@ local dns_t = ffi.typeof("struct engine_dns")
 
 local function read_answer(q, place)
   if not istype(dns_t, q) then error("call it as q:answer(i)", 2) end
-  if type(place) ~= "number" then error("answer: a number from 1 to q.answer_count expected, got " .. show(place), 2) end
+  if type(place) ~= "number" then
+    error("answer: a number from 1 to q.answer_count expected, got " .. show(place), 2)
+  end
   if q._generation ~= cell.generation or q._packet ~= cell.next then
     error("a DNS message is used after its packet; keep what you need of it", 2)
   end
@@ -154,7 +156,8 @@ end
 
 local tls_native = natives.tls
 
-local version_names = { [0x300] = "SSL 3.0", [0x301] = "TLS 1.0", [0x302] = "TLS 1.1", [0x303] = "TLS 1.2", [0x304] = "TLS 1.3" }
+local version_names = { [0x300] = "SSL 3.0", [0x301] = "TLS 1.0", [0x302] = "TLS 1.1", [0x303] = "TLS 1.2",
+  [0x304] = "TLS 1.3" }
 
 -- RFC 8701: values that mean nothing.
 local function is_grease(number) return band(number, 0x0f0f) == 0x0a0a and rshift(number, 8) == band(number, 255) end

@@ -1,4 +1,4 @@
--- The standard library: headers. X.parse(packet) fills one object per protocol and state, in C++, and returns it, or nil
+-- The standard library: headers. X.parse(packet) fills one object per protocol and state, in C++, and gives it, or nil
 -- if the packet is none. Fields are read through a function that checks whose the object is: one that is used after its
 -- packet would show another packet's numbers, and its places must not be followed.
 --

@@ -1,4 +1,4 @@
-"""The standard library against two others: what scapy and OpenSSL made, and tshark's reading of it, packet by packet."""
+"""The standard library against two others: what scapy and OpenSSL make, and how tshark reads it, packet by packet."""
 
 import collections
 import json
@@ -6,7 +6,6 @@ import os
 import pathlib
 import random
 import shutil
-import ssl
 import struct
 import subprocess
 
@@ -15,6 +14,8 @@ import pytest
 from conftest import ENGINE
 
 scapy = pytest.importorskip("scapy.all", reason="needs python3-scapy")
+from made_packets import dns_packets, header_packets, http_packets, tls_packets, write  # noqa: E402 (needs scapy)
+
 needs_tshark = pytest.mark.skipif(shutil.which("tshark") is None, reason="needs tshark")
 
 # Everything that is compared, one line per packet and protocol. One worker: n counts the file's packets.
@@ -39,9 +40,9 @@ function on_packet(p)
       if a.type == 5 and a.target then all.cname[#all.cname + 1] = a.target end
       if a.type == 15 and a.target then all.mx[#all.mx + 1] = a.priority .. " " .. a.target end
     end
-    report("dns", { id = q.id, response = q.is_response, opcode = q.opcode, rcode = q.rcode, aa = q.aa, tc = q.tc, rd = q.rd,
-      ra = q.ra, ad = q.ad, cd = q.cd, questions = q.question_count, answers = q.answer_count, qname = q.qname, qtype = q.qtype,
-      qclass = q.qclass, all = all, truncated = q.truncated })
+    report("dns", { id = q.id, response = q.is_response, opcode = q.opcode, rcode = q.rcode, aa = q.aa, tc = q.tc,
+      rd = q.rd, ra = q.ra, ad = q.ad, cd = q.cd, questions = q.question_count, answers = q.answer_count,
+      qname = q.qname, qtype = q.qtype, qclass = q.qclass, all = all, truncated = q.truncated })
   end
   local h = http.parse(p)
   if h then
@@ -66,8 +67,9 @@ function on_packet(p)
   end
   local i = ip.parse(p)
   if i then
-    report("ip", { src = text(i.src), dst = text(i.dst), version = i.version, header = i.header_len, total = i.total_len, dscp = i.dscp,
-      ecn = i.ecn, ttl = i.ttl, id = i.id, df = i.df, mf = i.mf, offset = i.fragment_off, label = i.flow_label })
+    report("ip", { src = text(i.src), dst = text(i.dst), version = i.version, header = i.header_len,
+      total = i.total_len, dscp = i.dscp, ecn = i.ecn, ttl = i.ttl, id = i.id, df = i.df, mf = i.mf,
+      offset = i.fragment_off, label = i.flow_label })
   end
   local e = eth.parse(p)
   if e then report("eth", { src = e.src, dst = e.dst, kind = e.type }) end
@@ -82,8 +84,8 @@ end
 
 def parsed(path):
     """{protocol: {packet number from 1: fields}} as the engine says."""
-    done = subprocess.run([ENGINE, "--pcap", path, "--workers", "1", "--eval", PLUGIN], capture_output=True, text=True,
-                          timeout=120)
+    done = subprocess.run([ENGINE, "--pcap", path, "--workers", "1", "--eval", PLUGIN],
+                          capture_output=True, text=True, timeout=120)
     assert done.returncode == 0 and "error" not in done.stderr, done.stderr
     found = collections.defaultdict(dict)
     for line in done.stdout.splitlines():
@@ -93,8 +95,9 @@ def parsed(path):
 
 
 FIELDS = """frame.protocols dns.id dns.flags.response dns.flags.opcode dns.flags.rcode dns.flags.authoritative
- dns.flags.truncated dns.flags.recdesired dns.flags.recavail dns.flags.authenticated dns.flags.checkdisable dns.count.queries
- dns.count.answers dns.qry.name dns.qry.type dns.qry.class dns.a dns.aaaa dns.cname dns.mx.preference dns.mx.mail_exchange
+ dns.flags.truncated dns.flags.recdesired dns.flags.recavail dns.flags.authenticated dns.flags.checkdisable
+ dns.count.queries dns.count.answers dns.qry.name dns.qry.type dns.qry.class dns.a dns.aaaa dns.cname dns.mx.preference
+ dns.mx.mail_exchange
  dns.resp.ttl http.request.method http.request.uri http.response.code http.response.phrase http.host http.user_agent
  http.content_type http.content_length_header tls.handshake.type tls.handshake.extensions_server_name
  tls.handshake.extensions_alpn_str tls.handshake.extensions.supported_version tls.handshake.version
@@ -110,10 +113,13 @@ FIELDS = """frame.protocols dns.id dns.flags.response dns.flags.opcode dns.flags
 
 def tshark(path):
     """A list of rows: {field: list of its values in this packet}. Each packet for itself, nothing reassembled."""
-    options = ["ip.defragment:FALSE", "ipv6.defragment:FALSE", "tcp.desegment_tcp_streams:FALSE", "tcp.analyze_sequence_numbers:FALSE",
-               "http.desegment_headers:FALSE", "http.desegment_body:FALSE", "dns.desegment_dns_messages:FALSE",
+    options = ["ip.defragment:FALSE", "ipv6.defragment:FALSE", "tcp.desegment_tcp_streams:FALSE",
+               "tcp.analyze_sequence_numbers:FALSE", "http.desegment_headers:FALSE", "http.desegment_body:FALSE",
+               "dns.desegment_dns_messages:FALSE",
                "tls.desegment_ssl_records:FALSE", "udp.check_checksum:FALSE", "ip.tso_support:TRUE"]
-    command = ["tshark", "-n", "-r", path, "-T", "fields", "-E", "separator=/t", "-E", "occurrence=a", "-E", "aggregator=|"]
+    command = ["tshark", "-n", "-r", path, "-T", "fields"]
+    for setting in ("separator=/t", "occurrence=a", "aggregator=|"):
+        command += ["-E", setting]
     for option in options:
         command += ["-o", option]
     for field in FIELDS:
@@ -163,20 +169,24 @@ def tls_as_tshark(row):
     offered = [int(value, 0) for value in row["tls.handshake.extensions.supported_version"]]
     offered = [value for value in offered if value & 0x0f0f != 0x0a0a]
     legacy = number(row["tls.handshake.version"])
-    return {"sni": first(row["tls.handshake.extensions_server_name"]), "alpns": row["tls.handshake.extensions_alpn_str"],
-            "versions": [VERSIONS.get(value, f"0x{value:04x}") for value in offered], "version": VERSIONS.get(max(offered or [legacy])),
+    return {"sni": first(row["tls.handshake.extensions_server_name"]),
+            "alpns": row["tls.handshake.extensions_alpn_str"],
+            "versions": [VERSIONS.get(value, f"0x{value:04x}") for value in offered],
+            "version": VERSIONS.get(max(offered or [legacy])),
             "legacy": VERSIONS.get(legacy), "ciphers": number(row["tls.handshake.cipher_suites_length"]) // 2}
 
 
 def http_as_tshark(row):
     return {"method": first(row["http.request.method"]), "target": first(row["http.request.uri"]),
-            "status": number(row["http.response.code"]), "reason": first(row["http.response.phrase"]), "host": first(row["http.host"]),
-            "agent": first(row["http.user_agent"]), "kind": first(row["http.content_type"]),
+            "status": number(row["http.response.code"]), "reason": first(row["http.response.phrase"]),
+            "host": first(row["http.host"]), "agent": first(row["http.user_agent"]),
+            "kind": first(row["http.content_type"]),
             "length": int(row["http.content_length_header"][0]) if row["http.content_length_header"] else None}
 
 
 def tcp_as_tshark(row):
-    return {"seq": number(row["tcp.seq_raw"]), "ack": number(row["tcp.ack_raw"]), "flags": number(row["tcp.flags"]) & 0xff,
+    return {"seq": number(row["tcp.seq_raw"]), "ack": number(row["tcp.ack_raw"]),
+            "flags": number(row["tcp.flags"]) & 0xff,
             "window": number(row["tcp.window_size_value"]), "header": number(row["tcp.hdr_len"]),
             "mss": number(row["tcp.options.mss_val"]), "scale": number(row["tcp.options.wscale.shift"]),
             "sack": bool(row["tcp.options.sack_perm"]), "tsval": number(row["tcp.options.timestamp.tsval"]),
@@ -201,12 +211,14 @@ def icmp_as_tshark(row):
 
 def ip_as_tshark(row):
     if row["ip.src"] and not (row["ipv6.src"] and "ipv6" in row["frame.protocols"][0].split(":")[2:3]):
-        return {"version": 4, "src": row["ip.src"][0], "dst": row["ip.dst"][0], "header": number(row["ip.hdr_len"]),
-                "total": number(row["ip.len"]), "dscp": number(row["ip.dsfield.dscp"]), "ecn": number(row["ip.dsfield.ecn"]),
+        return {"version": 4, "src": row["ip.src"][0], "dst": row["ip.dst"][0],
+                "header": number(row["ip.hdr_len"]), "total": number(row["ip.len"]),
+                "dscp": number(row["ip.dsfield.dscp"]), "ecn": number(row["ip.dsfield.ecn"]),
                 "ttl": number(row["ip.ttl"]), "id": number(row["ip.id"]), "df": number(row["ip.flags.df"]) == 1,
                 "mf": number(row["ip.flags.mf"]) == 1, "offset": number(row["ip.frag_offset"]) * 8}
     return {"version": 6, "src": row["ipv6.src"][0], "dst": row["ipv6.dst"][0], "total": number(row["ipv6.plen"]) + 40,
-            "dscp": number(row["ipv6.tclass.dscp"]), "ecn": number(row["ipv6.tclass.ecn"]), "ttl": number(row["ipv6.hlim"]),
+            "dscp": number(row["ipv6.tclass.dscp"]), "ecn": number(row["ipv6.tclass.ecn"]),
+            "ttl": number(row["ipv6.hlim"]),
             "label": number(row["ipv6.flow"])}
 
 
@@ -216,109 +228,9 @@ def assert_same(ours, theirs, where):
     assert mine == theirs, where
 
 
-# Packets ---------------------------------------------------------------------------------------------------------------
-
-
-def client_hello(name, alpns, newest):
-    """What OpenSSL sends first."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    context.maximum_version = newest
-    if alpns:
-        context.set_alpn_protocols(alpns)
-    received, sent = ssl.MemoryBIO(), ssl.MemoryBIO()
-    try:
-        context.wrap_bio(received, sent, server_hostname=name).do_handshake()
-    except ssl.SSLWantReadError:
-        pass
-    return sent.read()
-
-
-def dns_packets():
-    s = scapy
-    names = ["example.org", "WWW.Example.COM", "a", ".", "x" * 63 + ".test", "_sip._udp.example.org",
-             ".".join(["label%d" % i for i in range(25)])]
-    for number_of, name in enumerate(names):
-        for kind in ("A", "AAAA", "MX", "TXT", "HTTPS", "PTR"):
-            query = s.DNS(id=number_of * 77, rd=1, ad=number_of % 2, cd=number_of % 3 == 0, qd=s.DNSQR(qname=name, qtype=kind))
-            yield s.IP(dst="192.0.2.53") / s.UDP(sport=4000, dport=53) / query
-            yield s.IPv6(dst="2001:db8::53") / s.UDP(sport=4000, dport=5353) / query
-        # Each name of an answer is a pointer to the question's, as servers send it.
-        records = [s.DNSRR(rrname=name, type="CNAME", ttl=300, rdata="cdn.example.net"),
-                   s.DNSRR(rrname="cdn.example.net", type="A", ttl=60, rdata="198.51.100.7"),
-                   s.DNSRR(rrname="cdn.example.net", type="AAAA", ttl=61, rdata="2001:db8::7"),
-                   s.DNSRRMX(rrname=name, ttl=7, preference=10, exchange="mail." + name.strip("."))]
-        for rcode in (0, 2, 3, 5):
-            answer = s.DNS(id=9, qr=1, aa=rcode == 3, ra=1, rcode=rcode, qd=s.DNSQR(qname=name), an=records[0])
-            for record in records[1:]:
-                answer.an = answer.an / record
-            answer.ancount = 4
-            answer = s.dns_compress(answer)
-            yield s.IP() / s.UDP(sport=53, dport=4000) / answer
-            raw = bytes(answer)
-            yield s.IP() / s.TCP(sport=53, dport=4000, flags="PA") / (struct.pack("!H", len(raw)) + raw)
-
-
-def http_packets():
-    s = scapy
-    texts = [b"GET / HTTP/1.1\r\nHost: example.org\r\nUser-Agent: curl/8.5\r\nAccept: */*\r\n\r\n",
-             b"POST /form?a=b HTTP/1.1\r\nhost:example.org:8080\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello",
-             b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", b"HEAD http://example.org/ HTTP/1.0\r\n\r\n",
-             b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: 2\r\n\r\nok",
-             b"HTTP/1.1 404 Not Found\r\nServer: x\r\nContent-Length: 0\r\n\r\n",
-             b"HTTP/1.0 301 Moved Permanently\r\nLocation: /\r\n\r\n", b"HTTP/1.1 204 No Content\r\n\r\n"]
-    for i, text in enumerate(texts):  # each in a connection of its own: the next one would be a retransmission
-        ports = (80, 4000 + i) if text.startswith(b"HTTP/") else (4000 + i, 80)
-        yield s.IP() / s.TCP(flags="PA", sport=ports[0], dport=ports[1]) / text
-
-
-def tls_packets():
-    s, port = scapy, 4000
-    for name in ("example.org", "xn--bcher-kva.example", None):
-        for alpns in ([], ["h2", "http/1.1"], ["http/1.0"]):
-            for newest in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
-                port += 1
-                yield s.IP() / s.TCP(sport=port, dport=443, flags="PA") / client_hello(name, alpns, newest)
-
-
-def header_packets():
-    s = scapy
-    yield s.IP(tos=0xb9, flags="DF", id=77, ttl=3) / s.TCP(flags="S", options=[("MSS", 1460), ("SAckOK", b""), ("Timestamp", (123456, 0)),
-                                                                               ("NOP", None), ("WScale", 7)])
-    yield s.IP() / s.TCP(flags="SAECU", seq=4294967295, ack=1, window=65535, urgptr=5, options=[("MSS", 536)])
-    yield s.IPv6(tc=0x2e, fl=0xabcde, hlim=1) / s.TCP(flags="FA", options=[("Timestamp", (1, 4294967295))])
-    yield s.IP() / s.TCP(flags="R")
-    yield s.IP() / s.ICMP(type=8, id=258, seq=7) / b"payload"
-    yield s.IP() / s.ICMP(type=0, id=258, seq=65535)
-    inner = s.IP(src="192.0.2.1", dst="192.0.2.2")
-    yield s.IP() / s.ICMP(type=3, code=4, nexthopmtu=1400) / inner / s.UDP(sport=1111, dport=9999) / b"12345678"
-    yield s.IP() / s.ICMP(type=11, code=0) / inner / s.TCP(sport=2222, dport=81)
-    yield s.IPv6() / s.ICMPv6EchoRequest(id=5, seq=6)
-    yield s.IPv6() / s.ICMPv6EchoReply(id=5, seq=6)
-    inner = s.IPv6(src="2001:db8::1", dst="2001:db8::2")
-    yield s.IPv6() / s.ICMPv6PacketTooBig(mtu=1280) / inner / s.UDP(sport=1111, dport=9999) / b"12345678"
-    yield s.IPv6() / s.ICMPv6DestUnreach(code=4) / inner / s.TCP(sport=3333, dport=81)
-    yield s.IPv6() / s.ICMPv6ND_NS(tgt="fe80::5")
-    yield s.IPv6() / s.ICMPv6ND_NA(tgt="fe80::6")
-    for fragment in s.fragment(s.IP(id=99) / s.UDP() / (b"x" * 3000), 1000):
-        yield fragment
-    yield s.ARP(op=1, hwsrc="02:00:00:00:00:01", psrc="10.0.0.1", pdst="10.0.0.2")
-    yield s.ARP(op=2, hwsrc="02:00:00:00:00:01", hwdst="02:00:00:00:00:02", psrc="10.0.0.1", pdst="10.0.0.2")
-
-
-def write(path, packets):
-    ether = scapy.Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02")
-    scapy.wrpcap(str(path), [ether / packet for packet in packets])
-    return path
-
-
-# Tests -----------------------------------------------------------------------------------------------------------------
-
-
 @needs_tshark
-@pytest.mark.parametrize("name, packets, as_tshark", [("dns", dns_packets, dns_as_tshark), ("http", http_packets, http_as_tshark),
-                                                      ("tls", tls_packets, tls_as_tshark)])
+@pytest.mark.parametrize("name, packets, as_tshark", [
+    ("dns", dns_packets, dns_as_tshark), ("http", http_packets, http_as_tshark), ("tls", tls_packets, tls_as_tshark)])
 def test_messages_are_read_as_tshark_reads_them(tmp_path, name, packets, as_tshark):
     path = write(tmp_path / "made.pcap", packets())
     ours, rows = parsed(path), tshark(path)
@@ -422,7 +334,8 @@ def test_captures_of_others_are_read_as_tshark_reads_them(tmp_path):
                 mine, other = ours[name][n], convert(row)
                 counts[name] += 1
                 if any(mine.get(field) != other[field] for field in other):
-                    different.append((frames[n - 1][0], n, name, {f: (mine.get(f), other[f]) for f in other if mine.get(f) != other[f]}))
+                    fields = {f: (mine.get(f), other[f]) for f in other if mine.get(f) != other[f]}
+                    different.append((frames[n - 1][0], n, name, fields))
             elif theirs == name:
                 counts[name + " missed"] += 1
                 different.append((frames[n - 1][0], n, name, "tshark alone"))
