@@ -2,6 +2,7 @@
 // set-up on the main thread and throws engine::SetupError.
 #include <cerrno>
 #include <cstring>
+#include <exception>
 
 #include "engine/base/error.h"
 #include "plugins/embedded.h"
@@ -91,12 +92,12 @@ State::Impl::Impl(const PluginSpec& given, const Binding& binding)
     });
     if (!alive) fail_for_memory();
     loading = false;
-  } catch (const OutOfMemory&) {
-    close();
-    fail_for_memory();
-  } catch (...) {
+  } catch (const std::exception&) {
     close();
     throw;
+  } catch (...) {  // the panic's, or LuaJIT's own: it looks for whoever catches anything before it panics
+    close();
+    fail_for_memory();
   }
   collect_above_bytes = collected_at_bytes = arena.used_bytes() + (256u << 10);
 }
