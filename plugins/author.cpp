@@ -110,6 +110,7 @@ std::string_view name_of(Severity severity) {
 
 std::string reference() { return made_by("api/reference"); }
 std::string definitions() { return made_by("api/definitions"); }
+std::string editor_plugin() { return made_by("api/editor"); }
 
 Lint lint(std::string_view code, const LintOptions& options) {
   const OwnState state = describe();

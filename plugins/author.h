@@ -11,8 +11,9 @@
 
 namespace plugins {
 
-std::string reference();    // plugins/REFERENCE.md
-std::string definitions();  // for LuaLS
+std::string reference();      // plugins/REFERENCE.md
+std::string definitions();    // for LuaLS
+std::string editor_plugin();  // for LuaLS: the types of the hooks' parameters
 
 enum class Severity { error, warning, advice };
 std::string_view name_of(Severity severity);

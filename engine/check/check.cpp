@@ -10,6 +10,7 @@
 
 #include "engine/base/unique_fd.h"
 #include "engine/check/dry_run.h"
+#include "engine/check/editor.h"
 #include "engine/check/measure.h"
 #include "engine/check/report.h"
 #include "engine/check/settings.h"
@@ -182,6 +183,10 @@ ExitCode run(std::span<char* const> args) {
   const Settings settings = parse_settings(args);
   if (settings.help || settings.definitions || settings.reference) {
     print(settings.help ? help_text() : settings.definitions ? plugins::definitions() : plugins::reference());
+    return ExitCode::done;
+  }
+  if (!settings.editor_folder.empty()) {
+    print(set_up_editor(settings.editor_folder));
     return ExitCode::done;
   }
   const Report report = check(settings);

@@ -34,8 +34,12 @@ cli::OptionTable option_table(Settings& s) {
           {.name = "trusted", .help = "give it ffi", .value = cli::flag(s.plugin.trusted)},
           {.name = "strict", .help = "warnings fail too", .value = cli::flag(s.strict)},
           {.name = "json", .help = "print one JSON object", .value = cli::flag(s.json)},
+          {.name = "editor",
+           .value_name = "DIR",
+           .help = "write to DIR what editors with LuaLS need for completion and types, and exit",
+           .value = cli::text(s.editor_folder)},
           {.name = "definitions",
-           .help = "print the definitions for LuaLS (completion and types in editors) and exit",
+           .help = "print the definitions for LuaLS alone and exit",
            .value = cli::flag(s.definitions)},
           {.name = "reference", .help = "print the reference as Markdown and exit", .value = cli::flag(s.reference)},
           {.name = "help", .letter = 'h', .help = "print this and exit", .value = cli::flag(s.help)},
@@ -54,7 +58,7 @@ Settings parse_settings(std::span<char* const> args) {
   std::vector<std::string> words;
   table.take_words(words);
   table.parse(args);
-  if (settings.help || settings.definitions || settings.reference) return settings;
+  if (settings.help || settings.definitions || settings.reference || !settings.editor_folder.empty()) return settings;
   if (words.empty()) refuse("engine check", "names no plugin", "write engine check FILE.lua");
   if (words.size() > 1) refuse("engine check", "checks one plugin at a time, got also " + words[1], "drop it");
   if (settings.pcap_path == "-") refuse("--pcap -", "the packets are read several times", "give a file");

@@ -15,6 +15,7 @@ struct Settings {
   std::uint64_t lines = 10;
   bool json = false;
   bool strict = false;
+  std::string editor_folder;  // where to write what LuaLS needs; empty: not asked for
   bool definitions = false;
   bool reference = false;
   bool help = false;

@@ -26,7 +26,9 @@ class CompareWithApi final : public plugins::Observer {
     lua_newtable(L);
     const int api = lua_gettop(L);
     for (const plugins::EmbeddedChunk& chunk : plugins::embedded_tools()) {
-      if (!chunk.name.starts_with("api/") || chunk.name == "api/reference" || chunk.name == "api/definitions") continue;
+      if (!chunk.name.starts_with("api/") || chunk.name == "api/reference" || chunk.name == "api/definitions" ||
+          chunk.name == "api/editor")
+        continue;
       ASSERT_EQ(luaL_loadbuffer(L, chunk.code.data(), chunk.code.size(), "=api"), 0);
       lua_pushvalue(L, api);
       ASSERT_EQ(lua_pcall(L, 1, 0, 0), 0) << lua_tostring(L, -1);
@@ -180,6 +182,28 @@ TEST(Api, TheReferenceInTheRepositoryIsTheGeneratedOne) {
       << "make it anew: engine check --reference > plugins/REFERENCE.md";
 }
 
+// What the plugin for LuaLS inserts, as LuaLS would apply it.
+TEST(Api, TheEditorsPluginTypesTheHooksParameters) {
+  const std::unique_ptr<lua_State, void (*)(lua_State*)> state(luaL_newstate(), lua_close);
+  lua_State* L = state.get();
+  luaL_openlibs(L);
+  const std::string code = plugins::editor_plugin() + R"lua(
+    local text = 'local x\nfunction on_packet(packet) end\nfunction on_tick() end\n---@param now number\n'
+      .. 'function on_tick(now) end\nfunction on_batch ( b ) end\nlocal function on_stop(p) end\nfunction other(p) end'
+    local diffs = OnSetText('', text)
+    for i = #diffs, 1, -1 do
+      local d = diffs[i]
+      assert(d.finish == d.start - 1)
+      text = text:sub(1, d.start - 1) .. d.text .. text:sub(d.start)
+    end
+    return text)lua";
+  ASSERT_EQ(luaL_dostring(L, code.c_str()), 0) << lua_tostring(L, -1);
+  EXPECT_STREQ(lua_tostring(L, -1),
+               "local x\n---@param packet engine.packet\nfunction on_packet(packet) end\nfunction on_tick() end\n"
+               "---@param now number\nfunction on_tick(now) end\n---@param b engine.batch\nfunction on_batch ( b ) "
+               "end\nlocal function on_stop(p) end\nfunction other(p) end");
+}
+
 TEST(Api, TheDefinitionsNameEverything) {
   EXPECT_EQ(compare("local text = [=====[" + plugins::definitions() + R"lua(]=====]
     local function find(what, name, ...)
@@ -208,7 +232,7 @@ TEST(Api, TheDefinitionsNameEverything) {
             "");
 }
 
-// LuaLS is in no package here: that the file compiles and defines each thing is what can be said without it.
+// LuaLS is in no package: it is not run here.
 TEST(Api, TheDefinitionsAreLuaThatNamesEverything) {
   const std::string text = plugins::definitions();
   const std::unique_ptr<lua_State, void (*)(lua_State*)> state(luaL_newstate(), lua_close);

@@ -166,6 +166,21 @@ def test_wrong_usage_is_one_line(args, words):
     assert words in done.stderr and done.stderr.count("\n") == 1
 
 
+def test_an_editor_is_set_up_once_and_its_settings_are_kept(tmp_path):
+    first = check("--editor", tmp_path / "plugins")
+    assert first.returncode == 0 and first.stdout.count("wrote ") == 3
+    settings = json.loads((tmp_path / "plugins" / ".luarc.json").read_text())
+    assert settings["workspace.library"] == [".luals"]
+    assert (tmp_path / "plugins" / ".luals" / "engine.lua").read_text() == check("--definitions").stdout
+    assert 'on_packet = { "engine.packet" }' in (tmp_path / "plugins" / ".luals" / "plugin.lua").read_text()
+    (tmp_path / "plugins" / ".luarc.json").write_text("{}")
+    second = check("--editor", tmp_path / "plugins")
+    assert second.returncode == 0 and "is there already" in second.stdout
+    assert (tmp_path / "plugins" / ".luarc.json").read_text() == "{}"
+    failed = check("--editor", "/dev/null/x")
+    assert failed.returncode == 2 and failed.stderr.count("\n") == 1
+
+
 def test_definitions_and_reference_are_printed():
     assert check("--definitions").stdout.startswith("---@meta\n")
     assert check("--reference").stdout == (ROOT / "plugins" / "REFERENCE.md").read_text()
