@@ -27,6 +27,7 @@ function on_packet(p) protocols:add(p) end]],
     { "on_batch(batch: engine.batch)", "Instead of on_packet, for those who want the loop themselves." },
     { "on_tick(now: number)", "At the end of each interval, per worker; `now` is in the unit of `p.time`." },
     { "on_stop()", "Once, after the last packet." },
+    { "on_save(): table?", "When a reload puts a new version in this one's place: what it returns, plain values, is `info.saved` of the new one's on_start." },
   },
   globals = {
     { "args: table<string, any>", "The arguments: `--plugin x.lua,k=20` gives `args.k` the number 20; true and false are booleans." },
@@ -46,6 +47,7 @@ api.section {
     { "worker: integer", "This worker's number, from 0." },
     { "cpu?: integer", "The CPU that it runs on; nil if it is not bound to one." },
     { "node?: integer", "That CPU's NUMA node; nil if unknown." },
+    { "saved?: table", "What on_save of the version before returned; nil if there was none." },
   },
 }
 

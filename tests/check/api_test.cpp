@@ -9,6 +9,7 @@
 #include "plugins/author.h"
 #include "plugins/embedded.h"
 #include "plugins/runtime.h"
+#include "tests/plugins/lab.h"
 
 namespace {
 
@@ -99,6 +100,22 @@ TEST(Api, SettingsAndHooksAreThoseThatAPluginMaySet) {
     both('settings', described, upvalue(upvalue(core.instantiate, 'set_global'), 'settings'))
   )lua"),
             "");
+}
+
+TEST(Api, OnStartGetsWhatIsDescribed) {
+  lab::Lab lab;
+  const std::string error = lab.load_error(
+      "function on_start(info) local names = {} for name in pairs(info) do names[#names + 1] = name end\n"
+      "table.sort(names) error('has ' .. table.concat(names, ' '), 0) end");
+  const std::string told = compare(R"lua(
+    local names = {}
+    for name in pairs(api.classes['engine.info'].members) do
+      if name ~= 'saved' then names[#names + 1] = name end -- only after a reload
+    end
+    table.sort(names)
+    say('has ', table.concat(names, ' '))
+  )lua");
+  EXPECT_NE(error.find(told), std::string::npos) << error << "\n" << told;
 }
 
 TEST(Api, GlobalsAreThoseOfAPluginsEnvironment) {
