@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "engine/base/error.h"
+#include "plugins/watchdog.h"
 
 namespace plugins {
 namespace {
@@ -66,6 +67,10 @@ Arena::Arena(std::size_t cap_bytes) : cap_bytes_(cap_bytes) {
 Arena::~Arena() {
   munmap(base_, std::size_t{page_count_} << kPageBits);
   munmap(pages_, page_count_ * sizeof(Page));
+}
+
+void Arena::cut_off() noexcept {
+  if (way_out_ != nullptr && !this_post.held) _longjmp(*std::exchange(way_out_, nullptr), kCutOff);
 }
 
 void Arena::link(std::uint32_t& list, std::uint32_t page) noexcept {

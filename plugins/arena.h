@@ -37,6 +37,10 @@ class Arena {
   // Where to go when there is no more memory; nullptr: allocate() returns null. Taking the way disarms it.
   void arm(std::jmp_buf* way_out) noexcept { way_out_ = way_out; }
 
+  // Once this is set, whoever asks for memory is cut off: a plugin that makes long strings is hardly ever in code that
+  // it can be cut off in.
+  void watch(const volatile std::uint32_t* expired) noexcept { expired_ = expired; }
+
   // lua_Alloc (Lua 5.1 manual, section 3.7): never fails to shrink, returns null beyond the cap if no way out is armed.
   static void* allocate(void* self, void* block, std::size_t old_bytes, std::size_t new_bytes) noexcept {
     return static_cast<Arena*>(self)->resize(static_cast<std::byte*>(block), old_bytes, new_bytes);
@@ -95,7 +99,10 @@ class Arena {
       used_bytes_ -= old_bytes;
       return nullptr;
     }
-    if (new_bytes > old_bytes && new_bytes - old_bytes > cap_bytes_ - used_bytes_) return refuse();
+    if (new_bytes > old_bytes) {
+      if (expired_ != nullptr && *expired_ != 0) cut_off();
+      if (new_bytes - old_bytes > cap_bytes_ - used_bytes_) return refuse();
+    }
     void* result = block == nullptr ? take(new_bytes) : move(block, old_bytes, new_bytes);
     // Lua takes it for granted that shrinking works; the old block is large enough.
     if (result == nullptr) result = new_bytes <= old_bytes ? block : refuse();
@@ -136,6 +143,7 @@ class Arena {
   }
 
   // arena.cpp
+  void cut_off() noexcept;
   void* take_large(std::size_t bytes) noexcept;
   void* move(std::byte* block, std::size_t old_bytes, std::size_t new_bytes) noexcept;
   void* move_large(std::uint32_t page, std::uint32_t length) noexcept;
@@ -159,6 +167,7 @@ class Arena {
   Page* pages_ = nullptr;
   std::array<std::uint32_t, kClasses> roomy_;  // runs with room, of each class
   std::jmp_buf* way_out_ = nullptr;
+  const volatile std::uint32_t* expired_ = nullptr;
   std::array<std::uint32_t, kBins> bins_;
   std::uint32_t page_count_ = 0;
   std::uint32_t top_ = 0;       // pages behind were never used

@@ -68,6 +68,7 @@ State::Impl::Impl(const PluginSpec& given, const Binding& binding)
   if (spec.memory_bytes < kLeastMemory_bytes) fail("needs at least 1 MiB of memory");
   start_watchdog(spec.deadline_ns);
   const InState inside(machine_code);  // an observer runs Lua of its own
+  arena.watch(&shared.expired);
   L = lua_newstate(Arena::allocate, &arena);
   if (L == nullptr) fail("not enough memory for a Lua state");
   lua_atpanic(L, panic);

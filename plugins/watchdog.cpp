@@ -223,7 +223,7 @@ Watchdog::Look Watchdog::look() noexcept {
     if (is_overdue(*post, turn)) {
       post->overdue_turn.store(turn, std::memory_order_relaxed);
       syscall(SYS_tgkill, process_, post->thread, cut_signal);
-      const std::uint64_t retry_ns = kFirstRetry_ns + post->looks * kFirstRetry_ns / 16;
+      const std::uint64_t retry_ns = kFirstRetry_ns + post->looks * kFirstRetry_ns / 256;
       result.until_next_ns = std::min({result.until_next_ns, retry_ns, kLastRetry_ns});
     }
   }

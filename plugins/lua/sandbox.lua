@@ -61,6 +61,10 @@ local function safe_format(template, ...)
 end
 core.format = safe_format
 
+-- Set once the deadline has passed, until Lua is left; it lies beside what plugins can reach. What spends its time outside
+-- of LuaJIT's own code, where it can't be cut off, looks at it.
+local binding = core.binding
+
 local function safe_rep(text, times, separator)
   -- Lua takes numbers for strings and strings for numbers; 20: no number is longer as text.
   local length = (type(text) == "string" and #text or 20) + (type(separator) == "string" and #separator or 20)
@@ -68,6 +72,7 @@ local function safe_rep(text, times, separator)
   if type(times) ~= "number" then error("rep: a number expected", 2) end
   if separator == nil then length = length - 20 end
   if times * length > max_repeat_bytes then error("rep: longer than " .. max_repeat_bytes .. " bytes", 2) end
+  if binding.expired ~= 0 then error("rep: the deadline has passed", 2) end
   return raw.rep(text, times, separator)
 end
 
@@ -90,10 +95,7 @@ local function safe_sort(...)
   return raw.sort(...)
 end
 
--- After the deadline nothing is caught any more: a plugin that catches error after error is nearly never in code that it
--- can be cut off in. The flag lies beside what plugins can reach and stays set until Lua is left.
-local binding = core.binding
-
+-- After the deadline nothing is caught any more: a plugin that catches error after error is mostly in the unwinder.
 local function passed_on(done, ...)
   if not done and binding.expired ~= 0 then error((...), 0) end
   return done, ...

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstdio>
 #include <ctime>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "plugins/impl.h"
@@ -27,22 +29,26 @@ double cpu_ms() {
   return static_cast<double>(time.tv_sec) * 1e3 + static_cast<double>(time.tv_nsec) * 1e-6;
 }
 
-std::vector<double>& latencies() {
-  static std::vector<double> all;
+using Latency = std::pair<double, std::string>;  // ms, of what
+std::vector<Latency>& latencies() {
+  static std::vector<Latency> all;
   return all;
 }
 
 class PrintLatencies : public testing::Environment {
  public:
   void TearDown() override {
-    std::vector<double>& all = latencies();
+    std::vector<Latency>& all = latencies();
     if (all.empty()) return;
     std::sort(all.begin(), all.end());
     const auto share = [&](double of) {
-      return all[static_cast<std::size_t>(of * static_cast<double>(all.size() - 1))];
+      return all[static_cast<std::size_t>(of * static_cast<double>(all.size() - 1))].first;
     };
     std::printf("%zu cuts, ms of CPU time behind the deadline: p50 %.1f, p90 %.1f, p99 %.1f, longest %.1f\n",
-                all.size(), share(0.5), share(0.9), share(0.99), all.back());
+                all.size(), share(0.5), share(0.9), share(0.99), all.back().first);
+    for (std::size_t i = all.size(); i > 0 && i + 5 > all.size(); --i) {
+      std::printf("  %.1f %s\n", all[i - 1].first, all[i - 1].second.c_str());
+    }
   }
 };
 const auto* const print_latencies = testing::AddGlobalTestEnvironment(new PrintLatencies);
@@ -99,7 +105,7 @@ TEST_P(CutOff, ComesAtTheRightPlaceAndInTime) {
   }
   const double late_ms = cpu_ms() - start_ms - (loads ? kLoadDeadline_ms : kDeadline_ms);
   EXPECT_LT(late_ms, kLatest_ms);
-  latencies().push_back(late_ms);
+  latencies().emplace_back(late_ms, testing::UnitTest::GetInstance()->current_test_info()->name());
   if (!loads) {
     EXPECT_EQ(lab.state->condition(), "cut off");
     EXPECT_EQ(lab.state->statistics().cutoffs, 1u);
