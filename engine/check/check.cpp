@@ -115,6 +115,7 @@ void add_measured(Report& report, const Measurement& m) {
                                  abort.place + ": " + text, report.plugin);
     add(report, std::move(finding));
   }
+  if (m.packets == 0) add(report, {Severity::advice, "filter", report.plugin, 0, "saw none of the packets"});
   if (m.garbage_bytes < kNoticedGarbage_bytes) return;
   char text[96];
   std::snprintf(text, sizeof text, "makes %.0f bytes of garbage per packet", m.garbage_bytes);

@@ -83,9 +83,10 @@ Measurement measure(const plugins::PluginSpec& spec, const Packets& packets, con
   Rig rig(spec, packets, traffic);
   result.load_ns = static_cast<double>(rig.load_ns());
   result.start_ns = rig.inspector().start_ns();
+  result.memory_bytes = rig.statistics().memory_bytes;
   if (!packets.packets.empty()) {
     time_callbacks(rig, result);
-    if (!rig.dead()) result.memory_bytes = rig.statistics().memory_bytes;
+    result.memory_bytes = rig.statistics().memory_bytes;
     if (!rig.dead()) result.garbage_bytes = garbage_per_packet(rig, spec.memory_bytes);
     if (!rig.dead()) result.aborts = rig.inspector().aborts();
   }

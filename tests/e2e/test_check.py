@@ -2,6 +2,7 @@
 
 import json
 import re
+import struct
 import subprocess
 
 import pytest
@@ -146,6 +147,15 @@ def test_a_plugin_that_never_returns_is_told_where(plugin, code, where):
     report = report_of(plugin(code))
     assert report["verdict"] == "failed"
     assert [where in f["text"] for f in report["findings"] if f["severity"] == "error"] == [True]
+
+
+def test_a_filter_that_keeps_everything_out_is_noticed(plugin, tmp_path):
+    path = plugin('filter = "ether proto 0x1234"\nfunction on_packet(p) end\n')
+    report = report_of(path, "--strict")
+    assert [f["rule"] for f in report["findings"]] == ["filter"] and report["cost"]["on_packet_ns"] is None
+    (tmp_path / "empty.pcap").write_bytes(struct.pack("<IHHiIII", 0xa1b2c3d4, 2, 4, 0, 0, 65535, 1))
+    report = report_of(plugin(GOOD), "--pcap", tmp_path / "empty.pcap")
+    assert report["verdict"] == "passed" and report["results"] == 0 and report["cost"]["memory_bytes"] > 0
 
 
 def test_what_the_plugin_logs_is_shown_and_is_no_finding(plugin):
