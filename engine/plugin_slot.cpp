@@ -97,6 +97,7 @@ bool PluginSlot::look(double now_ns) noexcept {
     if (adopt(fresh, true)) {
       in_service_ = true;
       quarantined_ = false;
+      window_ns_ = kNever_ns;                                // the errors were the old one's
     } else if (in_service_ && current_->state->is_dead()) {  // of its on_save
       bury(now_ns);
     }
