@@ -64,9 +64,12 @@ struct engine_view {
   ENGINE_RO uint32_t _len;
 };
 
+/* Flat: LuaJIT does not compile the making of a struct with structs in it. */
 struct engine_net {
-  struct engine_addr _first;
-  struct engine_addr _mask;
+  ENGINE_RO uint64_t _first_hi;
+  ENGINE_RO uint64_t _first_lo;
+  ENGINE_RO uint64_t _mask_hi;
+  ENGINE_RO uint64_t _mask_lo;
   ENGINE_RO uint32_t _prefix; /* of 128 */
 };
 

@@ -24,6 +24,15 @@ struct engine_map_layout {
   uint32_t stride;
   uint32_t fields;
   uint32_t stamp;
+  uint32_t next_cursor; /* Lua's own */
+};
+
+/* What an entry in the plugin's hands is: which row, which life of it, and the packet it was got for. */
+struct engine_map_cursor {
+  double generation;
+  uint32_t packet;
+  uint32_t row;
+  uint32_t stamp;
 };
 
 struct engine_rate_event {
@@ -45,7 +54,7 @@ enum engine_added { ENGINE_KNOWN = 0, ENGINE_NEW = 1, ENGINE_REFUSED = 2, ENGINE
 struct engine_table_natives {
   void (*map_layout)(void*, struct engine_map_layout*);
   int32_t (*map_get)(void*, const struct engine_packet*);
-  int32_t (*map_put)(void*, const struct engine_packet*); /* twice the row, + 1 if it is new */
+  int32_t (*map_put)(void*, const struct engine_packet*);    /* twice the row, + 1 if it is new */
   int32_t (*map_delete)(void*, const struct engine_packet*); /* 1: there was one; 0 */
   int32_t (*map_get_value)(void*, uint32_t, const void*, uint32_t, double, double);
   int32_t (*map_put_value)(void*, uint32_t, const void*, uint32_t, double, double);
@@ -59,16 +68,17 @@ struct engine_table_natives {
   uint32_t (*set_count)(void*);
 
   bool (*nets_tagged)(void*);
-  uint32_t (*nets_match)(void*, const struct engine_addr*); /* 0, or the tag << 8 | prefix of 128 + 1 */
-  const char* (*nets_tag)(void*, uint32_t, uint32_t*);      /* the text of a tag, and its length */
-  int32_t (*nets_find_tag)(void*, const char*, uint32_t);   /* -1: there is none */
-  int32_t (*nets_add)(void*, const struct engine_addr*, uint32_t, uint32_t); /* enum engine_added */
+  uint32_t (*nets_match)(void*, const struct engine_addr*);           /* 0, or the tag << 8 | prefix of 128 + 1 */
+  const char* (*nets_tag)(void*, uint32_t, uint32_t*);                /* the text of a tag, and its length */
+  int32_t (*nets_find_tag)(void*, const char*, uint32_t);             /* -1: there is none */
+  int32_t (*nets_add)(void*, uint64_t, uint64_t, uint32_t, uint32_t); /* address, prefix, tag: enum engine_added */
   uint32_t (*nets_count)(void*);
 
   void (*rate_add)(struct engine_rate*, const struct engine_packet*);
   double (*rate_rate)(struct engine_rate*, const struct engine_packet*);
   bool (*rate_add_value)(struct engine_value_rate*, uint32_t, const void*, uint32_t, double, double, double);
-  double (*rate_rate_value)(struct engine_value_rate*, uint32_t, const void*, uint32_t, double, double); /* -1: not taken */
+  double (*rate_rate_value)(struct engine_value_rate*, uint32_t, const void*, uint32_t, double,
+                            double); /* -1: not taken */
   uint32_t (*rate_count)(void*);
   bool (*rate_next)(void*, struct engine_rate_event*);
 };

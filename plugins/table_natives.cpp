@@ -31,7 +31,7 @@ std::int32_t put_row(RowTable::Found found) noexcept {
 void map_layout(void* handle, engine_map_layout* layout) noexcept {
   RowTable& rows = table_of<MapTable>(handle).rows();
   *layout = {rows.rows(), static_cast<std::uint32_t>(rows.stride_bytes()),
-             static_cast<std::uint32_t>(rows.payload_at()), offsetof(RowTable::Row, stamp)};
+             static_cast<std::uint32_t>(rows.payload_at()), offsetof(RowTable::Row, stamp), 0};
 }
 std::int32_t map_get(void* handle, const engine_packet* packet) noexcept {
   return row_of(table_of<MapTable>(handle).get(*packet));
@@ -94,8 +94,9 @@ const char* nets_tag(void* handle, std::uint32_t tag, std::uint32_t* length) noe
 std::int32_t nets_find_tag(void* handle, const char* text, std::uint32_t length) noexcept {
   return table_of<NetTable>(handle).find_tag({text, length});
 }
-std::int32_t nets_add(void* handle, const engine_addr* net, std::uint32_t prefix, std::uint32_t tag) noexcept {
-  return static_cast<std::int32_t>(table_of<NetTable>(handle).add(*net, prefix, tag));
+std::int32_t nets_add(void* handle, std::uint64_t hi, std::uint64_t lo, std::uint32_t prefix,
+                      std::uint32_t tag) noexcept {
+  return static_cast<std::int32_t>(table_of<NetTable>(handle).add({hi, lo}, prefix, tag));
 }
 std::uint32_t nets_count(void* handle) noexcept { return table_of<NetTable>(handle).size(); }
 

@@ -48,7 +48,7 @@ api.section {
   what = "a map",
   text = [[
 Your own table in native memory, up to millions of entries with typed fields, one per worker. An entry is valid for the
-packet it was got for; its fields are read and written by name, with their range checked. A new entry's fields are 0,
+packet it was got for, and until 64 others were got; its fields are read and written by name, with their range checked. A new entry's fields are 0,
 `false` and `""`. Numbers are exact to 2^53; texts longer than their field are cut. With `ttl` an entry goes when it has not
 been got or put for so many seconds of packet time. When it is full, `put` gives nil, and nothing is thrown out.
 With `name` it publishes `entries`, `added`, `expired`, `deleted` and `refused` each interval, summed over all queues.]],

@@ -52,7 +52,7 @@ local net_of = memoised(function(text)
   local prefix = parse_net(text, first)
   if prefix < 0 then return nil end
   local mask = masks[prefix]
-  return ffi.new(net_t, { { band(first._hi, mask[0]), band(first._lo, mask[1]) }, { mask[0], mask[1] }, prefix })
+  return net_t(band(first._hi, mask[0]), band(first._lo, mask[1]), mask[0], mask[1], prefix)
 end)
 
 -- What ip"10.0.0.1" does: `ip` is a table, the standard library's, that can be called.
@@ -74,7 +74,7 @@ function methods.in_net(a, network)
   if not istype(addr_t, a) then bad_self("in_net") end
   if type(network) == "string" then network = core.net(network) end
   if not istype(net_t, network) then error('in_net: a net"..." expected, got ' .. show(network), 2) end
-  return band(a._hi, network._mask._hi) == network._first._hi and band(a._lo, network._mask._lo) == network._first._lo
+  return band(a._hi, network._mask_hi) == network._first_hi and band(a._lo, network._mask_lo) == network._first_lo
 end
 
 function methods.prefix(a, bits)
@@ -123,9 +123,9 @@ ffi.metatype(addr_t, {
 })
 
 local function net_text(n)
-  local prefix = n._prefix
-  if is_v4(n._first) and prefix >= 96 then prefix = prefix - 96 end
-  return address_text(n._first) .. "/" .. prefix
+  local prefix, first = n._prefix, addr_t(n._first_hi, n._first_lo)
+  if is_v4(first) and prefix >= 96 then prefix = prefix - 96 end
+  return address_text(first) .. "/" .. prefix
 end
 core.net_text = net_text
 
@@ -142,4 +142,11 @@ ffi.metatype(net_t, {
   __index = core.closed(net_methods, "a network"),
   __newindex = function() error("a network is read-only", 2) end,
   __tostring = net_text,
+  __eq = function(a, b)
+    if istype(net_t, a) and istype(net_t, b) then
+      return a._first_hi == b._first_hi and a._first_lo == b._first_lo and a._prefix == b._prefix
+    end
+    if type(a) == "nil" or type(b) == "nil" then return false end
+    error('a network is compared with a network, as in net"10.0.0.0/8"', 2)
+  end,
 })

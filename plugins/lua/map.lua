@@ -1,7 +1,10 @@
 -- engine.map: entries in native memory, read and written by code that is made for the map's fields.
 --
--- An entry is a small value, not a pointer: the row's number, the stamp of the row's life and the packet it was got
--- for. Each access checks both; a row's memory stays valid for ever, so even a check that is fooled reads nothing else.
+-- An entry is no pointer into the map but a cursor: the row's number, the stamp of the row's life and the packet it was
+-- got for. Each access checks both; a row's memory stays valid for ever, so even a check that is fooled reads nothing
+-- else. Cursors are not made but taken in turn from a ring, so that no packet leaves garbage: a plugin can hold so many
+-- at once (made anew, each that lives across a native call would be 40 bytes of it). One that is kept for long may have
+-- been taken again; all packets but one in the ring's size tell.
 -- The code, with ctypes of its own, is made once per state and shape, and for the second map of the same shape once
 -- more: what the warm-up compiled for the maps of its dry instances holds for the real ones.
 
@@ -10,9 +13,10 @@ local ffi, show, cell = core.ffi, core.show, core.cell
 local type, error, rawget, concat, format, find = type, error, rawget, table.concat, string.format, string.find
 local natives = core.groups.table
 local types, type_names = core.types, core.type_names
+local ring = 64
 
 local tools = {
-  istype = ffi.istype, type = type, error = error, tonumber = tonumber, min = math.min, cell = cell,
+  istype = ffi.istype, band = bit.band, type = type, error = error, tonumber = tonumber, min = math.min, cell = cell,
   packet_t = core.packet_t, ffi_string = ffi.string, value_key = core.value_key, packet_time = core.packet_time,
   bad_call = core.bad_call, show = show, map_count = natives.map_count,
   map_get = natives.map_get, map_put = natives.map_put, map_delete = natives.map_delete,
@@ -104,9 +108,16 @@ local function source_of(fields, by_field, place)
   local out = { "local tools = ...\n" }
   local function put(...) out[#out + 1] = format(...) end
   for name in pairs(tools) do put("local %s = tools.%s\n", name, name) end
-  put("return function(map, handle_t, entry_t, names, unknown)\n")
-  put("  local function entry_at(row) return entry_t(cell.generation, cell.next, row, "
-        .. "cast(u32_p, map.rows + row * %d + %d)[0]) end\n", place.stride, place.stamp)
+  put([[
+return function(map, cursors, entries, handle_t, names, unknown)
+  local function entry_at(row)
+    local i = map.next_cursor
+    map.next_cursor = band(i + 1, %d)
+    cursors[i].generation, cursors[i].packet, cursors[i].row = cell.generation, cell.next, row
+    cursors[i].stamp = cast(u32_p, map.rows + row * %d + %d)[0]
+    return entries[i]
+  end
+]], ring - 1, place.stride, place.stamp)
   out[#out + 1] = by_field and methods_by_field or methods_by_value
   put([[
   local function count(m)
@@ -151,8 +162,10 @@ local function make_slot(shape, fields, by_field, place)
   local n = slots_made
   ffi.cdef(format("struct engine_map_%d; struct engine_map_%d_entry { const double _generation; const uint32_t _packet; "
                     .. "const uint32_t _row; const uint32_t _stamp; };", n, n))
-  local slot = { place = ffi.new("struct engine_map_layout"), handle_t = ffi.typeof(format("struct engine_map_%d *", n)) }
-  local names = {}
+  local entry = format("struct engine_map_%d_entry", n)
+  local slot = { place = ffi.new("struct engine_map_layout"), handle_t = ffi.typeof(format("struct engine_map_%d *", n)),
+    cursors = ffi.new("struct engine_map_cursor[?]", ring) }
+  local references, names, entries = ffi.cast(entry .. " *", slot.cursors), {}, {} -- their members are const
   for i, field in ipairs(fields) do names[i] = field.name end
   local function unknown(name)
     error("an entry has no field '" .. (type(name) == "string" and name or type(name)) .. "'"
@@ -161,11 +174,11 @@ local function make_slot(shape, fields, by_field, place)
   if not makers[shape] then
     makers[shape] = assert(loadstring(source_of(fields, by_field, place), "=engine.map"))(tools)
   end
-  local entry = format("struct engine_map_%d_entry", n)
   local get, put, delete, count, read, write =
-    makers[shape](slot.place, slot.handle_t, ffi.typeof(entry), names, unknown)
+    makers[shape](slot.place, slot.cursors, entries, slot.handle_t, names, unknown)
   core.handle_type(format("struct engine_map_%d", n), "map", { get = get, put = put, delete = delete, count = count }, count)
   ffi.metatype(entry, { __index = read, __newindex = write, __tostring = function() return "map entry" end })
+  for i = 0, ring - 1 do entries[i] = references[i] end
   return slot
 end
 

@@ -133,13 +133,13 @@ nets_t = handle_type("struct engine_nets", "nets", {
     if found == 0 then return nil end
     local prefix = band(found, 255) - 1
     local mask = masks[prefix]
-    return net_t({ { band(address._hi, mask[0]), band(address._lo, mask[1]) }, { mask[0], mask[1] }, prefix })
+    return net_t(band(address._hi, mask[0]), band(address._lo, mask[1]), mask[0], mask[1], prefix)
   end,
   has = has,
   add = function(nets, net)
     if not istype(nets_t, nets) then error("call it as nets:add(net)", 2) end
     net = net_of(net)
-    local added = nets_add(nets, net._first, net._prefix, 0)
+    local added = nets_add(nets, net._first_hi, net._first_lo, net._prefix, 0)
     if added == 2 then return nil end
     return added == 1
   end,
@@ -160,7 +160,7 @@ tagged_t = handle_type("struct engine_tagged_nets", "nets", {
     net = net_of(net)
     local number = type(tag) == "string" and nets_find_tag(nets, tag, #tag) or -1
     if number < 0 then error("nets:add: a tag expected that one of its items has, got " .. show(tag), 2) end
-    local added = nets_add(nets, net._first, net._prefix, number)
+    local added = nets_add(nets, net._first_hi, net._first_lo, net._prefix, number)
     if added == 2 then return nil end
     return added == 1
   end,

@@ -130,7 +130,7 @@ TEST(Sandbox, ReadsNothingBehindTheCapturedBytes) {
 TEST(Sandbox, RefusesWritesToPacketsAndAddressesAlsoThroughKeptReferences) {
   for (const char* body : {"p.caplen = 1000", "p._off = 0", "p.len = 1", "p.src = p.dst", "p.src._hi = 1ULL",
                            "local s = p.src s._lo = 0ULL", "p.foo = 1", "local c = p.src:copy() c._hi = 1ULL",
-                           "net'10.0.0.0/8'._mask._hi = 0ULL", "p:payload()._len = 1000", "p[0] = p", "p.src[1] = 1",
+                           "net'10.0.0.0/8'._mask_hi = 0ULL", "p:payload()._len = 1000", "p[0] = p", "p.src[1] = 1",
                            "local b = p:payload() b._off = 0"}) {
     Lab lab;
     EXPECT_SAYS(lab.error_of(body), "eval:2: ") << body;
