@@ -115,7 +115,7 @@ void set_add(benchmark::State& state) {
 
 void rate_add(benchmark::State& state) {
   plugins::RateTable rate(KeySpec::of({"src"}), kMany, 1e9, 1e12, false);
-  plugins::RatePart part(KeySpec::of({"src"}), kMany, 1e9, 1e12);
+  plugins::RatePart part(KeySpec::of({"src"}), kMany, 1e9, 1e12, false);
   rate.attach(part);
   run(
       state, [&](const engine_packet* batch) { rate.before_batch(batch, nullptr, kBatch); },

@@ -8,8 +8,13 @@
 
 namespace plugins {
 
-RatePart::RatePart(KeySpec key, std::uint32_t max_keys, double window_ns, double above)
-    : key_(std::move(key)), max_keys_(max_keys), window_ns_(window_ns), above_(above), keys_(key_.words(), max_keys_) {}
+RatePart::RatePart(KeySpec key, std::uint32_t max_keys, double window_ns, double above, bool told)
+    : key_(std::move(key)),
+      max_keys_(max_keys),
+      window_ns_(window_ns),
+      above_(above),
+      told_(told),
+      keys_(key_.words(), max_keys_) {}
 
 void RatePart::start(double span_ns) noexcept {
   keys_.clear();
@@ -67,12 +72,12 @@ void RatePart::publish(Visitor& visitor) const {
 }
 
 std::unique_ptr<Part> RatePart::make_empty() const {
-  return std::make_unique<RatePart>(key_, max_keys_, window_ns_, above_);
+  return std::make_unique<RatePart>(key_, max_keys_, window_ns_, above_, told_);
 }
 
 std::string RatePart::shape() const {
   return "rate by " + key_.text() + ", max " + std::to_string(max_keys_) + ", window " + std::to_string(window_ns_) +
-         " ns, above " + std::to_string(above_);
+         " ns, above " + std::to_string(above_) + (told_ ? ", told" : "");
 }
 
 RateTable::RateTable(KeySpec key, std::uint32_t max_keys, double window_ns, double above, bool told)

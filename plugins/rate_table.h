@@ -30,7 +30,7 @@ inline constexpr std::uint32_t kRateListed = 1000;
 // that found none, if any. Nothing is published for an interval without any of these.
 class RatePart final : public Part {
  public:
-  RatePart(KeySpec key, std::uint32_t max_keys, double window_ns, double above);
+  RatePart(KeySpec key, std::uint32_t max_keys, double window_ns, double above, bool told);
 
   void start(double span_ns) noexcept;  // anew: a part that could not be sent before holds an older window
   void add(const std::uint64_t* key, std::uint32_t words, std::uint64_t events) noexcept;
@@ -55,6 +55,7 @@ class RatePart final : public Part {
   std::uint32_t max_keys_;
   double window_ns_;
   double above_;  // per second
+  bool told_;     // of the shape: whether the table queues crossings
   KeyTable<Tally> keys_;
   double span_ns_ = 0;
   std::uint64_t refused_ = 0;

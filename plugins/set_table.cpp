@@ -9,8 +9,12 @@
 
 namespace plugins {
 
-SetPart::SetPart(KeySpec key, std::uint32_t max_keys, bool listed)
-    : key_(std::move(key)), max_keys_(max_keys), listed_(listed), keys_(key_.words(), max_keys_) {}
+SetPart::SetPart(KeySpec key, std::uint32_t max_keys, bool listed, std::string given)
+    : key_(std::move(key)),
+      max_keys_(max_keys),
+      listed_(listed),
+      given_(std::move(given)),
+      keys_(key_.words(), max_keys_) {}
 
 void SetPart::merge(const Part& other) {
   const auto& from = dynamic_cast<const SetPart&>(other);
@@ -56,10 +60,12 @@ void SetPart::publish(Visitor& visitor) const {
   if (shown < fresh) visitor.unsigned_number("more", fresh - shown);
 }
 
-std::unique_ptr<Part> SetPart::make_empty() const { return std::make_unique<SetPart>(key_, max_keys_, listed_); }
+std::unique_ptr<Part> SetPart::make_empty() const {
+  return std::make_unique<SetPart>(key_, max_keys_, listed_, given_);
+}
 
 std::string SetPart::shape() const {
-  return "set of " + key_.text() + ", max " + std::to_string(max_keys_) + (listed_ ? ", listed" : "");
+  return "set of " + key_.text() + ", max " + std::to_string(max_keys_) + (listed_ ? ", listed" : "") + ", " + given_;
 }
 
 SetTable::SetTable(KeySpec key, std::uint32_t max_keys, double ttl_ns, bool published)

@@ -23,7 +23,7 @@ inline constexpr std::uint32_t kSetListed = 1000;
 // "more", how many others there were, if any. Keys that were given at the declaration are none of these.
 class SetPart final : public Part {
  public:
-  SetPart(KeySpec key, std::uint32_t max_keys, bool listed);
+  SetPart(KeySpec key, std::uint32_t max_keys, bool listed, std::string given = {});
 
   void add(const std::uint64_t* key, std::uint32_t words) noexcept { keys_.find_or_insert(key, words); }
   void refuse() noexcept { ++refused_; }
@@ -45,6 +45,7 @@ class SetPart final : public Part {
   KeySpec key_;
   std::uint32_t max_keys_;
   bool listed_;
+  std::string given_;  // of the shape: what tells the table's list and ttl
   KeyTable<Nothing> keys_;
   std::uint32_t first_new_ = 0;  // of the total: rows from here on came with the last interval
   std::uint64_t refused_ = 0;

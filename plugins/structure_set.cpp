@@ -38,7 +38,8 @@ Structure* StructureSet::find(const Structure& wanted) const {
 std::unique_ptr<Structure> StructureSet::take_retired() noexcept {
   if (!any_retired_) return nullptr;
   const auto done = std::find_if(all_.begin(), all_.end(), [](const auto& s) {
-    return s->handle() == nullptr && s->is_whole() && s->active().empty();
+    // Of one without a name nothing will be published.
+    return s->handle() == nullptr && (s->name().empty() || (s->is_whole() && s->active().empty()));
   });
   if (done == all_.end()) return nullptr;
   std::unique_ptr<Structure> retired = std::move(*done);

@@ -3,9 +3,11 @@
 #include <charconv>
 #include <cmath>
 #include <cstring>
+#include <functional>
 
 #include "engine/base/error.h"
 #include "plugins/distinct.h"
+#include "plugins/hash.h"
 #include "plugins/histogram.h"
 #include "plugins/item_file.h"
 #include "plugins/map_table.h"
@@ -35,6 +37,16 @@ std::uint32_t count(const Declaration& d, std::string_view option) {
 struct Given {
   std::vector<Item> items;
   std::string file;  // empty: they stood in the plugin
+
+  // Differs where the content does: a reload with another list must not go on with the table of the old one.
+  std::string text() const {
+    std::size_t hash = items.size();
+    for (const Item& item : items) {
+      for (const std::string* part : {&item.text, &item.value})
+        hash = mix(hash ^ std::hash<std::string>{}(*part), kOddHash);
+    }
+    return std::to_string(items.size()) + " items " + std::to_string(hash);
+  }
 
   [[noreturn]] void fail(const Item& item, const std::string& reason) const {
     const std::string place = file.empty() ? "item" : file + ":" + std::to_string(item.line);
@@ -135,8 +147,8 @@ Made make_set(const Declaration& d) {
   auto table = std::make_unique<SetTable>(key, capacity, d.number("ttl") * 1e9, !d.name.empty());
   for (const Item& item : given.items)
     key.by_value() ? give_value(*table, given, item) : give_field(*table, given, item);
-  const bool listed = d.truth("list");
-  return {std::make_unique<SetPart>(key, max, listed), std::make_unique<SetPart>(key, max, listed), std::move(table)};
+  const SetPart part(key, max, d.truth("list"), given.text() + ", ttl " + std::to_string(d.number("ttl")));
+  return {part.make_empty(), part.make_empty(), std::move(table)};
 }
 
 Made make_nets(const Declaration& d) {
@@ -152,16 +164,17 @@ Made make_nets(const Declaration& d) {
     if (item.value.empty() == tagged) given.fail(item, "has a tag where others have none, or none where they have one");
     table->add(net, static_cast<std::uint32_t>(prefix), tagged ? table->make_tag(item.value) : 0);
   }
-  return {std::make_unique<MapPart>("nets"), std::make_unique<MapPart>("nets"), std::move(table)};
+  const std::string shape = "nets, max " + std::to_string(count(d, "max")) + ", " + given.text();
+  return {std::make_unique<MapPart>(shape), std::make_unique<MapPart>(shape), std::move(table)};
 }
 
 Made make_rate(const Declaration& d) {
   const KeySpec key = key_of(d);
   const std::uint32_t max = count(d, "max");
   const double window_ns = d.number("window") * 1e9, above = d.number("above");
-  return {std::make_unique<RatePart>(key, max, window_ns, above),
-          std::make_unique<RatePart>(key, max, window_ns, above),
-          std::make_unique<RateTable>(key, max, window_ns, above, d.truth("told"))};
+  const bool told = d.truth("told");
+  const RatePart part(key, max, window_ns, above, told);
+  return {part.make_empty(), part.make_empty(), std::make_unique<RateTable>(key, max, window_ns, above, told)};
 }
 
 }  // namespace plugins

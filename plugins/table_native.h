@@ -17,22 +17,18 @@ struct engine_tagged_nets;
 struct engine_rate;
 struct engine_value_rate;
 
-/* Where a map's entries lie: row n at rows + n * stride, for the whole life of the map. In a row the stamp says which
- * entry's life it is, and the fields begin at `fields`. */
-struct engine_map_layout {
-  uint8_t* rows;
-  uint32_t stride;
-  uint32_t fields;
-  uint32_t stamp;
-  uint32_t next_cursor; /* Lua's own */
-};
-
-/* What an entry in the plugin's hands is: which row, which life of it, and the packet it was got for. */
+/* The row that an entry in the plugin's hands stands for, which life of the row, and the packet it was got for. */
 struct engine_map_cursor {
   double generation;
   uint32_t packet;
-  uint32_t row;
   uint32_t stamp;
+  uint8_t* row;
+};
+
+/* Where things lie in a row of a map. */
+struct engine_map_layout {
+  uint32_t stamp;
+  uint32_t fields;
 };
 
 struct engine_rate_event {
@@ -45,19 +41,19 @@ struct engine_rate_event {
   uint8_t text[256];
 };
 
-/* Beside a row's number: there is none; this map does not take such a key. */
-enum engine_row { ENGINE_NO_ROW = -1, ENGINE_BAD_KEY = -2 };
+/* What became of a key that was given to a map; what finds an entry fills the cursor's row and stamp. */
+enum engine_found { ENGINE_FOUND = 0, ENGINE_MADE = 1, ENGINE_NO_ROW = -1, ENGINE_BAD_KEY = -2 };
 /* What became of a key that was given to a set. */
 enum engine_added { ENGINE_KNOWN = 0, ENGINE_NEW = 1, ENGINE_REFUSED = 2, ENGINE_NOT_TAKEN = 3 };
 
 /* Handles that only Lua code tells apart come as void pointers: each map has a type of its own. */
 struct engine_table_natives {
   void (*map_layout)(void*, struct engine_map_layout*);
-  int32_t (*map_get)(void*, const struct engine_packet*);
-  int32_t (*map_put)(void*, const struct engine_packet*);    /* twice the row, + 1 if it is new */
+  int32_t (*map_get)(void*, const struct engine_packet*, struct engine_map_cursor*);
+  int32_t (*map_put)(void*, const struct engine_packet*, struct engine_map_cursor*);
   int32_t (*map_delete)(void*, const struct engine_packet*); /* 1: there was one; 0 */
-  int32_t (*map_get_value)(void*, uint32_t, const void*, uint32_t, double, double);
-  int32_t (*map_put_value)(void*, uint32_t, const void*, uint32_t, double, double);
+  int32_t (*map_get_value)(void*, uint32_t, const void*, uint32_t, double, double, struct engine_map_cursor*);
+  int32_t (*map_put_value)(void*, uint32_t, const void*, uint32_t, double, double, struct engine_map_cursor*);
   int32_t (*map_delete_value)(void*, uint32_t, const void*, uint32_t, double, double);
   uint32_t (*map_count)(void*);
 

@@ -20,39 +20,40 @@ Kind& table_of(void* handle) noexcept {
   return static_cast<Kind&>(*static_cast<Handle*>(handle)->table);
 }
 
-std::int32_t row_of(std::uint32_t row) noexcept {
-  return row == RowTable::kNone ? ENGINE_NO_ROW : static_cast<std::int32_t>(row);
-}
-std::int32_t put_row(RowTable::Found found) noexcept {
-  return found.row == RowTable::kNone ? ENGINE_NO_ROW
-                                      : static_cast<std::int32_t>(2 * found.row + (found.fresh ? 1 : 0));
+std::int32_t place(MapTable& map, RowTable::Found found, engine_map_cursor* cursor) noexcept {
+  if (found.row == RowTable::kNone) return ENGINE_NO_ROW;
+  RowTable::Row& row = map.rows().at(found.row);
+  cursor->row = reinterpret_cast<std::uint8_t*>(&row);
+  cursor->stamp = row.stamp;
+  return found.fresh ? ENGINE_MADE : ENGINE_FOUND;
 }
 
 void map_layout(void* handle, engine_map_layout* layout) noexcept {
-  RowTable& rows = table_of<MapTable>(handle).rows();
-  *layout = {rows.rows(), static_cast<std::uint32_t>(rows.stride_bytes()),
-             static_cast<std::uint32_t>(rows.payload_at()), offsetof(RowTable::Row, stamp), 0};
+  *layout = {offsetof(RowTable::Row, stamp),
+             static_cast<std::uint32_t>(table_of<MapTable>(handle).rows().payload_at())};
 }
-std::int32_t map_get(void* handle, const engine_packet* packet) noexcept {
-  return row_of(table_of<MapTable>(handle).get(*packet));
+std::int32_t map_get(void* handle, const engine_packet* packet, engine_map_cursor* cursor) noexcept {
+  MapTable& map = table_of<MapTable>(handle);
+  return place(map, {map.get(*packet), false}, cursor);
 }
-std::int32_t map_put(void* handle, const engine_packet* packet) noexcept {
-  return put_row(table_of<MapTable>(handle).put(*packet));
+std::int32_t map_put(void* handle, const engine_packet* packet, engine_map_cursor* cursor) noexcept {
+  MapTable& map = table_of<MapTable>(handle);
+  return place(map, map.put(*packet), cursor);
 }
 std::int32_t map_delete(void* handle, const engine_packet* packet) noexcept {
   return table_of<MapTable>(handle).remove(*packet) ? 1 : 0;
 }
 std::int32_t map_get_value(void* handle, std::uint32_t kind, const void* bytes, std::uint32_t length, double number,
-                           double now_ns) noexcept {
+                           double now_ns, engine_map_cursor* cursor) noexcept {
   MapTable& map = table_of<MapTable>(handle);
   if (!map.key().takes(kind)) return ENGINE_BAD_KEY;
-  return row_of(map.get(value_key(kind, bytes, length, number), now_ns));
+  return place(map, {map.get(value_key(kind, bytes, length, number), now_ns), false}, cursor);
 }
 std::int32_t map_put_value(void* handle, std::uint32_t kind, const void* bytes, std::uint32_t length, double number,
-                           double now_ns) noexcept {
+                           double now_ns, engine_map_cursor* cursor) noexcept {
   MapTable& map = table_of<MapTable>(handle);
   if (!map.key().takes(kind)) return ENGINE_BAD_KEY;
-  return put_row(map.put(value_key(kind, bytes, length, number), now_ns));
+  return place(map, map.put(value_key(kind, bytes, length, number), now_ns), cursor);
 }
 std::int32_t map_delete_value(void* handle, std::uint32_t kind, const void* bytes, std::uint32_t length, double number,
                               double now_ns) noexcept {

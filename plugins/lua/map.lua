@@ -1,10 +1,11 @@
 -- engine.map: entries in native memory, read and written by code that is made for the map's fields.
 --
--- An entry is no pointer into the map but a cursor: the row's number, the stamp of the row's life and the packet it was
--- got for. Each access checks both; a row's memory stays valid for ever, so even a check that is fooled reads nothing
--- else. Cursors are not made but taken in turn from a ring, so that no packet leaves garbage: a plugin can hold so many
--- at once (made anew, each that lives across a native call would be 40 bytes of it). One that is kept for long may have
--- been taken again; all packets but one in the ring's size tell.
+-- An entry is no pointer but the number of a cursor, which the plugin can't reach: the row, the stamp of the row's life
+-- and the packet it was got for. Each access checks both; a row's memory stays valid as long as its map. Cursors are not
+-- made but taken in turn from a ring, so that no packet leaves garbage (made anew, each that lives across a native call
+-- would be 40 bytes of it): a plugin can hold as many at once. One that is kept for long may have been taken again; all
+-- packets but one in the ring's size tell. Rows are reached through the handle alone: after a reload it leads to the map
+-- of the state before.
 -- The code, with ctypes of its own, is made once per state and shape, and for the second map of the same shape once
 -- more: what the warm-up compiled for the maps of its dry instances holds for the real ones.
 
@@ -59,16 +60,16 @@ end
 local methods_by_field = [[
   local function get(m, p)
     if not istype(handle_t, m) or not istype(packet_t, p) then bad_call(istype(handle_t, m), "map", "get", p) end
-    local row = map_get(m, p)
-    if row < 0 then return nil end
-    return entry_at(row)
+    local i = next_cursor[0]
+    if map_get(m, p, cursors + i) < 0 then return nil end
+    return entry_at(i)
   end
   local function put(m, p)
     if not istype(handle_t, m) or not istype(packet_t, p) then bad_call(istype(handle_t, m), "map", "put", p) end
-    local found = map_put(m, p)
+    local i = next_cursor[0]
+    local found = map_put(m, p, cursors + i)
     if found < 0 then return nil, false end
-    local fresh = found % 2
-    return entry_at((found - fresh) / 2), fresh == 1
+    return entry_at(i), found == 1
   end
   local function delete(m, p)
     if not istype(handle_t, m) or not istype(packet_t, p) then bad_call(istype(handle_t, m), "map", "delete", p) end
@@ -79,19 +80,20 @@ local methods_by_value = [[
   local function get(m, key)
     if not istype(handle_t, m) then error("call it as map:get(key)", 2) end
     local kind, bytes, length, number = value_key("map:get", key)
-    local row = map_get_value(m, kind, bytes, length, number, packet_time())
-    if row == -2 then not_taken("map:get", key) end
-    if row < 0 then return nil end
-    return entry_at(row)
+    local i = next_cursor[0]
+    local found = map_get_value(m, kind, bytes, length, number, packet_time(), cursors + i)
+    if found == -2 then not_taken("map:get", key) end
+    if found < 0 then return nil end
+    return entry_at(i)
   end
   local function put(m, key)
     if not istype(handle_t, m) then error("call it as map:put(key)", 2) end
     local kind, bytes, length, number = value_key("map:put", key)
-    local found = map_put_value(m, kind, bytes, length, number, packet_time())
+    local i = next_cursor[0]
+    local found = map_put_value(m, kind, bytes, length, number, packet_time(), cursors + i)
     if found == -2 then not_taken("map:put", key) end
     if found < 0 then return nil, false end
-    local fresh = found % 2
-    return entry_at((found - fresh) / 2), fresh == 1
+    return entry_at(i), found == 1
   end
   local function delete(m, key)
     if not istype(handle_t, m) then error("call it as map:delete(key)", 2) end
@@ -109,15 +111,13 @@ local function source_of(fields, by_field, place)
   local function put(...) out[#out + 1] = format(...) end
   for name in pairs(tools) do put("local %s = tools.%s\n", name, name) end
   put([[
-return function(map, cursors, entries, handle_t, names, unknown)
-  local function entry_at(row)
-    local i = map.next_cursor
-    map.next_cursor = band(i + 1, %d)
-    cursors[i].generation, cursors[i].packet, cursors[i].row = cell.generation, cell.next, row
-    cursors[i].stamp = cast(u32_p, map.rows + row * %d + %d)[0]
+return function(cursors, next_cursor, entries, handle_t, names, unknown)
+  local function entry_at(i)
+    next_cursor[0] = band(i + 1, %d)
+    cursors[i].generation, cursors[i].packet = cell.generation, cell.next
     return entries[i]
   end
-]], ring - 1, place.stride, place.stamp)
+]], ring - 1)
   out[#out + 1] = by_field and methods_by_field or methods_by_value
   put([[
   local function count(m)
@@ -125,14 +125,15 @@ return function(map, cursors, entries, handle_t, names, unknown)
     return map_count(m)
   end
   local function row_of(e)
-    if e._generation ~= cell.generation or e._packet ~= cell.next then stale() end
-    local row = map.rows + e._row * %d
-    if cast(u32_p, row + %d)[0] ~= e._stamp then gone() end
+    local cursor = cursors + e._cursor
+    if cursor.generation ~= cell.generation or cursor.packet ~= cell.next then stale() end
+    local row = cursor.row
+    if cast(u32_p, row + %d)[0] ~= cursor.stamp then gone() end
     return row
   end
   local function read(e, name)
     local to = row_of(e)
-]], place.stride, place.stamp)
+]], place.stamp)
   for _, field in ipairs(fields) do
     put("    if name == %q then local o = %d %s end\n", field.name, place.fields + field.at, layout[field.type][2])
   end
@@ -156,16 +157,15 @@ end
 local makers, slots, slots_made = {}, {}, 0
 core.members["a map"] = { "count", "delete", "get", "put" } -- each map has a type of its own, made when it is declared
 
--- The types and functions of the n-th map of this shape in an instance, with the cell that says where its rows lie.
+-- The types and functions of the n-th map of this shape in an instance.
 local function make_slot(shape, fields, by_field, place)
   slots_made = slots_made + 1
   local n = slots_made
-  ffi.cdef(format("struct engine_map_%d; struct engine_map_%d_entry { const double _generation; const uint32_t _packet; "
-                    .. "const uint32_t _row; const uint32_t _stamp; };", n, n))
+  ffi.cdef(format("struct engine_map_%d; struct engine_map_%d_entry { const uint32_t _cursor; };", n, n))
   local entry = format("struct engine_map_%d_entry", n)
-  local slot = { place = ffi.new("struct engine_map_layout"), handle_t = ffi.typeof(format("struct engine_map_%d *", n)),
+  local slot = { handle_t = ffi.typeof(format("struct engine_map_%d *", n)), numbers = ffi.new("uint32_t[?]", ring),
     cursors = ffi.new("struct engine_map_cursor[?]", ring) }
-  local references, names, entries = ffi.cast(entry .. " *", slot.cursors), {}, {} -- their members are const
+  local references, names, entries = ffi.cast(entry .. " *", slot.numbers), {}, {}
   for i, field in ipairs(fields) do names[i] = field.name end
   local function unknown(name)
     error("an entry has no field '" .. (type(name) == "string" and name or type(name)) .. "'"
@@ -175,10 +175,10 @@ local function make_slot(shape, fields, by_field, place)
     makers[shape] = assert(loadstring(source_of(fields, by_field, place), "=engine.map"))(tools)
   end
   local get, put, delete, count, read, write =
-    makers[shape](slot.place, slot.cursors, entries, slot.handle_t, names, unknown)
+    makers[shape](slot.cursors, ffi.new("uint32_t[1]"), entries, slot.handle_t, names, unknown)
   core.handle_type(format("struct engine_map_%d", n), "map", { get = get, put = put, delete = delete, count = count }, count)
   ffi.metatype(entry, { __index = read, __newindex = write, __tostring = function() return "map entry" end })
-  for i = 0, ring - 1 do entries[i] = references[i] end
+  for i = 0, ring - 1 do slot.numbers[i], entries[i] = i, references[i] end
   return slot
 end
 
@@ -230,13 +230,12 @@ function core.map(options)
     ttl = ttl or 0, layout = shape }, 2)
   local place = ffi.new("struct engine_map_layout")
   natives.map_layout(address, place)
-  shape = shape .. (key and "; by field " or "; by value ") .. place.stride .. " " .. place.fields
+  shape = shape .. (key and "; by field " or "; by value ") .. place.fields
   local used = core.current.maps or {}
   core.current.maps = used
   used[shape] = (used[shape] or 0) + 1
   local slot_name = shape .. " #" .. used[shape]
   local slot = slots[slot_name] or make_slot(shape, fields, key ~= nil, place)
   slots[slot_name] = slot
-  ffi.copy(slot.place, place, ffi.sizeof(place))
   return ffi.cast(slot.handle_t, address)
 end

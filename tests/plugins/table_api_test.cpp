@@ -139,7 +139,7 @@ TEST(MapApi, AnEntryIsGoodForItsPacketAndItsLife) {
       {"m:put(p).nam = 5", "an entry has no field 'nam'; did you mean 'name'? (there are n, name)"},
       {"return m:put(p).size", "an entry has no field 'size' (there are n, name)"},
       {"m:put(p)[1] = 5", "an entry has no field 'number' (there are n, name)"},
-      {"m:put(p)._row = 5", "attempt to write to constant location"},
+      {"m:put(p)._cursor = 5", "attempt to write to constant location"},
       {"m.put(p)", "call it as map:put(...)"},
       {"m.put({}, p)", "call it as map:put(...)"},
       {"m:put()", "map:put takes a packet (its keys are packet fields), got nil"},

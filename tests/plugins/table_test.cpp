@@ -242,7 +242,7 @@ TEST(Set, ForgetsAfterItsTtl) {
 TEST(Rate, IsExactOverTheLastSevenToEightEighthsOfTheWindow) {
   std::mt19937 random(4);
   RateTable table(KeySpec::of({"src"}), 100, 8 * kSecond, 1e9, false);
-  RatePart part(KeySpec::of({"src"}), 100, 8 * kSecond, 1e9);
+  RatePart part(KeySpec::of({"src"}), 100, 8 * kSecond, 1e9, false);
   table.attach(part);
   std::vector<double> times;
   double now = 0;
@@ -261,7 +261,7 @@ TEST(Rate, IsExactOverTheLastSevenToEightEighthsOfTheWindow) {
 
 TEST(Rate, TellsACrossingOnceUntilTheRateHasFallen) {
   RateTable table(KeySpec::of({"src"}), 100, kSecond, 100, true);
-  RatePart part(KeySpec::of({"src"}), 100, kSecond, 100);
+  RatePart part(KeySpec::of({"src"}), 100, kSecond, 100, true);
   table.attach(part);
   RateTable::Event event;
   double now = 10 * kSecond;
@@ -292,7 +292,7 @@ TEST(Rate, TellsACrossingOnceUntilTheRateHasFallen) {
 
 TEST(Rate, BoundsItsQueueAndItsKeysAndCountsTheRest) {
   RateTable table(KeySpec::of({"src"}), 300, kSecond, 1, true);
-  RatePart part(KeySpec::of({"src"}), 300, kSecond, 1);
+  RatePart part(KeySpec::of({"src"}), 300, kSecond, 1, true);
   table.attach(part);
   unsigned told = 0;
   for (unsigned host = 0; host < 310; ++host) told += table.add(packet_at(host, kSecond)) ? 1 : 0;
@@ -309,11 +309,11 @@ TEST(Rate, AddsUpOverWorkersAndPublishesWhatIsAboveTogether) {
   constexpr unsigned kWorkers = 8;
   std::vector<RatePart> parts;
   std::vector<std::unique_ptr<RateTable>> tables;
-  RatePart all(key, 10, kSecond, 100);
+  RatePart all(key, 10, kSecond, 100, false);
   RateTable one(key, 10, kSecond, 100, false);
   one.attach(all);
   for (unsigned i = 0; i < kWorkers; ++i) {
-    parts.emplace_back(key, 10, kSecond, 100.0);
+    parts.emplace_back(key, 10, kSecond, 100.0, false);
     tables.push_back(std::make_unique<RateTable>(key, 10, kSecond, 100.0, false));
   }
   for (unsigned i = 0; i < kWorkers; ++i) tables[i]->attach(parts[i]);
