@@ -123,6 +123,7 @@ struct State::Impl {
   Instance instance;
   bool dry = false;      // logs and errors are not reported
   bool loading = false;  // logs wait: there is no outbox yet
+  bool seating = false;  // loading, but on the worker's thread: with the deadline of a batch
   bool by_batch = false;
   bool has_packet_hook = false;
   bool index_is_identity = true;

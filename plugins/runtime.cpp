@@ -82,7 +82,7 @@ void State::Impl::arm(std::jmp_buf* way_out) noexcept {
 }
 
 std::uint64_t State::Impl::deadline_ns() const noexcept {
-  return loading ? std::max(spec.deadline_ns * kLoadDeadlines, kLeastLoadDeadline_ns) : spec.deadline_ns;
+  return loading && !seating ? std::max(spec.deadline_ns * kLoadDeadlines, kLeastLoadDeadline_ns) : spec.deadline_ns;
 }
 
 int State::Impl::protected_call(int arguments, int results) noexcept {

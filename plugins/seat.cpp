@@ -4,6 +4,7 @@
 
 #include "plugins/files.h"
 #include "plugins/impl.h"
+#include "plugins/watchdog.h"
 
 namespace plugins {
 namespace {
@@ -128,7 +129,10 @@ bool State::Impl::start(Impl* before, std::string& problem) noexcept {
     push_info(L, bound);
     if (before != nullptr && lua_istable(before->L, -1)) {
       ValueCopy saved(before->L, L);
-      if (!saved.copy(-1, 0)) {
+      this_post.held = true;  // a cut would stop in the middle of the other state's call, and that one goes on
+      const bool copied = saved.copy(-1, 0);
+      this_post.held = false;
+      if (!copied) {
         not_plain = saved.problem();
         return;
       }
@@ -157,9 +161,9 @@ bool State::Impl::take_seat(const Seat& seat, Impl* before, std::string& problem
   shared.cell.frames = seat.frames;
   shared.epoch_ns = seat.epoch_ns;
   shared.marks = reinterpret_cast<engine_marks*>(seat.marks);
-  loading = true;
+  loading = seating = true;
   const bool started = start(before, problem);
-  loading = false;
+  loading = seating = false;
   if (before != nullptr) lua_settop(before->L, top);
   if (started) own_packets.reset();
   return started;
