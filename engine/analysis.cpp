@@ -54,7 +54,7 @@ PluginSlot& Analysis::add_plugin(Workshop& workshop, std::size_t plugin, plugins
 }
 
 void Analysis::add_summary(std::uint64_t interval_ns) {
-  summary_ = std::make_unique<Summary>();
+  summary_ = std::make_unique<Summary>(lossless_);
   summary_interval_ns_ = interval_ns;
 }
 

@@ -37,6 +37,7 @@ std::vector<plugins::PluginSpec> plugin_specs(const cli::Settings& settings) {
     spec.memory_bytes = setting.memory_bytes;
     spec.deadline_ns = std::uint64_t{setting.deadline_ms} * 1'000'000;
     spec.trusted = setting.trusted;
+    spec.reproducible = !settings.pcap_path.empty();
   }
   return specs;
 }

@@ -40,8 +40,11 @@ double tau(double share) noexcept {
 
 }  // namespace
 
-Distinct::Distinct(KeySpec key)
-    : key_(std::move(key)), secret_(common_secret()), registers_(std::make_unique<std::uint8_t[]>(kRegisters)) {}
+Distinct::Distinct(KeySpec key, bool reproducible)
+    : key_(std::move(key)),
+      reproducible_(reproducible),
+      secret_(reproducible ? HashSecret{kOddHash, kOddHash} : common_secret()),
+      registers_(std::make_unique<std::uint8_t[]>(kRegisters)) {}
 
 double Distinct::estimate() const noexcept {
   double of_rank[kRankBits + 2] = {};
@@ -68,7 +71,7 @@ void Distinct::publish(Visitor& visitor) const {
   visitor.unsigned_number("estimate", static_cast<std::uint64_t>(estimate() + 0.5));
 }
 
-std::unique_ptr<Part> Distinct::make_empty() const { return std::make_unique<Distinct>(key_); }
+std::unique_ptr<Part> Distinct::make_empty() const { return std::make_unique<Distinct>(key_, reproducible_); }
 
 std::string Distinct::shape() const { return "distinct by " + key_.text(); }
 

@@ -5,7 +5,8 @@
 // Standard error 1.04 / sqrt(2^16) = 0.41 % for large numbers, less for small ones: an error of 2 % is five of them.
 // Merging takes the larger of each two registers and is exact: the merged parts are those of the whole stream. For
 // that all workers must hash alike, so the secret is drawn once per process and not per table; it can't be known from
-// the wire, where keys made for one register would skew the result.
+// the wire, where keys made for one register would skew the result. Over a capture file it is a constant: the same file
+// gives the same estimate.
 //
 // One part belongs to one worker at a time (add) or to the collector (merge, publish, clear); see structure.h.
 #pragma once
@@ -23,7 +24,7 @@ namespace plugins {
 // Published: "estimate".
 class Distinct final : public Part {
  public:
-  explicit Distinct(KeySpec key);
+  explicit Distinct(KeySpec key, bool reproducible = false);
 
   void add(const engine_packet& packet) noexcept {
     std::uint64_t key[kMaxFieldWords];
@@ -57,6 +58,7 @@ class Distinct final : public Part {
   }
 
   KeySpec key_;
+  bool reproducible_;
   HashSecret secret_;
   std::unique_ptr<std::uint8_t[]> registers_;
   bool touched_ = false;

@@ -48,6 +48,7 @@ struct PluginSpec {
   Arguments args;
   std::size_t memory_bytes = 64u << 20;  // cap on what Lua allocates
   bool trusted = false;                  // gives the plugin ffi
+  bool reproducible = false;             // files: the same packets give the same results in every run
   // What a batch, a tick, a stop or a garbage step may take of the thread's time; loading and on_start may take fifty
   // times as much, at least a tenth of a second. Longer ones are cut off.
   std::uint64_t deadline_ns = 20'000'000;

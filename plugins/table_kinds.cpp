@@ -119,7 +119,8 @@ void give_value(SetTable& set, const Given& given, const Item& item) {
 
 Made make_distinct(const Declaration& d) {
   const KeySpec key = key_of(d);
-  return {std::make_unique<Distinct>(key), std::make_unique<Distinct>(key), nullptr};
+  const bool reproducible = d.plugin->reproducible;
+  return {std::make_unique<Distinct>(key, reproducible), std::make_unique<Distinct>(key, reproducible), nullptr};
 }
 
 Made make_histogram(const Declaration& d) {

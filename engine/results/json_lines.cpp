@@ -153,6 +153,7 @@ bool JsonLines::summary(Span interval, const std::vector<std::string>& interface
   for (const LedgerRow& row : drops) writer.unsigned_number(row.first, row.second);
   writer.end_object();
   part.publish_lists(writer);
+  writer.unsigned_number("flows_active", part.flows_active());
   return end(writer);
 }
 

@@ -106,6 +106,7 @@ bool Pretty::summary(Span interval, const std::vector<std::string>& interfaces, 
   title_.append("   ").append(time, 0, 10).append(" ").append(time, 11, 8).append(" UTC   ");
   title_ += format_rate(static_cast<double>(per_second(part.packets(), interval)), "pps");
   title_.append("   ").append(format_rate(static_cast<double>(per_second(8 * part.bytes(), interval)), "bit/s"));
+  title_.append("   ").append(format_grouped(part.flows_active())).append(" flows");
   TableVisitor visitor{{}};
   part.publish_lists(visitor);
   summary_ = visitor.take();

@@ -86,9 +86,11 @@ std::string_view protocol_name(unsigned protocol) noexcept {
   }
 }
 
-SummaryPart::SummaryPart()
+SummaryPart::SummaryPart(bool reproducible)
     : sources_(plugins::KeySpec::of({"src"}), kTop, kTracked),
-      ports_(plugins::KeySpec::of({"proto", "src_port"}), kTop, kTracked) {}
+      ports_(plugins::KeySpec::of({"proto", "src_port"}), kTop, kTracked),
+      reproducible_(reproducible),
+      flows_(plugins::KeySpec::of({"hash"}), reproducible) {}
 
 void SummaryPart::add(const engine_packet& packet) noexcept {
   ++packets_;
@@ -98,6 +100,7 @@ void SummaryPart::add(const engine_packet& packet) noexcept {
   protocols_[row].bytes += packet.len;
   if (packet.ip_version == 0) return;
   sources_.add(packet);
+  flows_.add(packet);
   if ((packet.src_port | packet.dst_port) == 0) return;
   // The lower port is the service's in most conversations: a client's is taken from the high, ephemeral range
   // (RFC 6335 section 6), and both directions then count for one row.
@@ -117,6 +120,7 @@ void SummaryPart::merge(const plugins::Part& other) {
   }
   sources_.merge(part.sources_);
   ports_.merge(part.ports_);
+  flows_.merge(part.flows_);
 }
 
 void SummaryPart::clear() noexcept {
@@ -125,12 +129,14 @@ void SummaryPart::clear() noexcept {
   protocols_.fill({});
   sources_.clear();
   ports_.clear();
+  flows_.clear();
 }
 
 void SummaryPart::publish(plugins::Visitor& visitor) const {
   visitor.unsigned_number("packets", packets_);
   visitor.unsigned_number("bytes", bytes_);
   publish_lists(visitor);
+  visitor.unsigned_number("flows_active", flows_active());
 }
 
 void SummaryPart::publish_lists(plugins::Visitor& visitor) const {
@@ -166,7 +172,8 @@ void SummaryPart::publish_lists(plugins::Visitor& visitor) const {
   ports_.publish(ports);
 }
 
-Summary::Summary() : structure_("summary", std::make_unique<SummaryPart>(), std::make_unique<SummaryPart>()) {}
+Summary::Summary(bool reproducible)
+    : structure_("summary", std::make_unique<SummaryPart>(reproducible), std::make_unique<SummaryPart>(reproducible)) {}
 
 void Summary::add(const engine_packet* packets, std::uint32_t n) noexcept {
   SummaryPart& part = static_cast<SummaryPart&>(structure_.active());

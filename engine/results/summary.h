@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "plugins/abi.h"
+#include "plugins/distinct.h"
 #include "plugins/structure.h"
 #include "plugins/topk.h"
 
@@ -20,7 +21,7 @@ class SummaryPart final : public plugins::Part {
  public:
   static constexpr std::uint32_t kTop = 10;
 
-  SummaryPart();
+  explicit SummaryPart(bool reproducible = false);  // see plugins::Distinct
 
   void add(const engine_packet& packet) noexcept;
 
@@ -28,11 +29,13 @@ class SummaryPart final : public plugins::Part {
   void clear() noexcept override;
   void publish(plugins::Visitor& visitor) const override;
   bool empty() const noexcept override { return packets_ == 0; }
-  std::unique_ptr<plugins::Part> make_empty() const override { return std::make_unique<SummaryPart>(); }
+  std::unique_ptr<plugins::Part> make_empty() const override { return std::make_unique<SummaryPart>(reproducible_); }
   std::string shape() const override { return "summary"; }
 
   std::uint64_t packets() const noexcept { return packets_; }
   std::uint64_t bytes() const noexcept { return bytes_; }
+  // By the packets' symmetric hash, so both directions are one flow, whichever workers saw them; within 2 %.
+  std::uint64_t flows_active() const noexcept { return static_cast<std::uint64_t>(flows_.estimate() + 0.5); }
   // The lists alone: protocols, top_sources, top_ports.
   void publish_lists(plugins::Visitor& visitor) const;
 
@@ -49,12 +52,14 @@ class SummaryPart final : public plugins::Part {
   std::array<Sum, kRows> protocols_{};
   plugins::TopK sources_;
   plugins::TopK ports_;
+  bool reproducible_;
+  plugins::Distinct flows_;
   engine_packet port_{};  // carries a port row's key to ports_
 };
 
 class Summary {
  public:
-  Summary();
+  explicit Summary(bool reproducible = false);
   void add(const engine_packet* packets, std::uint32_t n) noexcept;
   plugins::Structure& structure() noexcept { return structure_; }
 

@@ -30,6 +30,8 @@ engine_packet packet(std::uint8_t proto, const char* source, std::uint16_t sourc
   result.src_port = source_port;
   result.dst_port = port;
   result.len = length;
+  // Symmetric, as the decoder's: a flow of both directions.
+  result.hash = (std::uint32_t{proto} << 24) + std::uint32_t{port} * source_port + port + source_port;
   return result;
 }
 
@@ -69,7 +71,7 @@ TEST(Summary, NamesProtocolsSourcesAndTheLowerPort) {
             R"({"addr":"10.0.0.3","packets":2,"bytes":158,"error":0},)"
             R"({"addr":"10.0.0.1","packets":1,"bytes":100,"error":0}],)"
             R"("top_ports":[{"proto":"udp","port":53,"packets":3,"bytes":500},)"
-            R"({"proto":"tcp","port":443,"packets":1,"bytes":60}]})");
+            R"({"proto":"tcp","port":443,"packets":1,"bytes":60}],"flows_active":4})");
 }
 
 TEST(Summary, CountsAnIpPacketOfProtocolZeroAsIp) {
@@ -111,7 +113,7 @@ TEST(Summary, MergesIntoWhatOneWorkerWouldHaveCounted) {
   EXPECT_EQ(lists(merged), lists(active(one)));
   active(one).clear();
   EXPECT_TRUE(active(one).empty());
-  EXPECT_EQ(lists(active(one)), R"({"packets":0,"bytes":0,"protocols":[],"top_sources":[],"top_ports":[]})");
+  EXPECT_EQ(lists(active(one)), R"({"packets":0,"bytes":0,"protocols":[],"top_sources":[],"top_ports":[],"flows_active":0})");
 }
 
 // From the worker's structure through ring and collector to the line of the contract.
@@ -160,7 +162,7 @@ TEST(Summary, BecomesALineWithRatesAndTheIntervalsDrops) {
                    R"("bps":2000,"drops":{"rx_dropped":5,"skipped":0},)"
                    R"("protocols":[{"proto":"udp","packets":2,"bytes":250}],)"
                    R"("top_sources":[{"addr":"10.0.0.1","packets":2,"bytes":250,"error":0}],)"
-                   R"("top_ports":[{"proto":"udp","port":53,"packets":2,"bytes":250}]})");
+                   R"("top_ports":[{"proto":"udp","port":53,"packets":2,"bytes":250}],"flows_active":1})");
   EXPECT_NE(second.find(R"("drops":{"rx_dropped":7,"skipped":0})"), std::string::npos) << second;
 }
 
