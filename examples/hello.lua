@@ -1,6 +1,7 @@
 -- How many packets of each IP protocol does this worker see? The smallest analyzer: plain Lua, no native structure.
 --
---   {"ts":"2026-01-01T12:00:01.000000000Z","type":"hello","plugin":"hello","packets":{"1":12,"17":3805,"6":9211}}
+--   {"ts":"2026-01-01T12:00:01.000000000Z","type":"hello","plugin":"hello",
+--    "packets":{"0":15,"1":30,"17":90,"6":165}}  (one line)
 --
 -- It counts per worker; protocols.lua has the same for all queues together.
 

@@ -1,7 +1,8 @@
 -- What share of the traffic has each protocol? Packets and bytes per second, all queues together.
 --
---   {"ts":"2026-01-01T12:00:01.000000000Z","type":"protocols","plugin":"protocols","from":"2026-01-01T12:00:00.000000000Z",
---    "to":"2026-01-01T12:00:01.000000000Z","entries":[{"proto":6,"packets":9211,"bytes":7368800},…]}  (one line)
+--   {"ts":"2026-01-01T12:00:01.000000000Z","type":"protocols","plugin":"protocols",
+--    "from":"2026-01-01T12:00:00.000000000Z","to":"2026-01-01T12:00:01.000000000Z","entries":[{"proto":6,
+--    "packets":165,"bytes":31260},{"proto":17,"packets":90,"bytes":6300},…]}  (one line)
 
 local protocols = engine.counter { name = "protocols", key = "proto" }
 

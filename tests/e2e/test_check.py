@@ -45,7 +45,7 @@ def test_the_examples_pass_strictly_and_say_what_they_cost(path):
     report = report_of(path)
     assert [f for f in report["findings"] if f["severity"] != "advice"] == []
     assert 0 < report["cost"]["on_packet_ns"]["p50"] <= report["cost"]["on_packet_ns"]["p99"]
-    assert report["cost"]["garbage_bytes_per_packet"] < 1
+    assert report["cost"]["garbage_bytes_per_packet"] < 4  # of those that match the filter: names that are results
     assert report["cost"]["not_compiled"] == []
     assert 0 < report["cost"]["memory_bytes"] <= report["cost"]["peak_memory_bytes"] <= report["cost"]["memory_limit_bytes"]
 
