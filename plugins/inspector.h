@@ -37,6 +37,7 @@ class Inspector final : public Observer {
   std::vector<TraceAbort> aborts();
   std::uint64_t traces(const char* what);  // "start", "stop", "abort", "flush": since warmed_up()
 
+  bool has_hook(const char* name) { return number("has_hook", name, 0) != 0; }
   double start_ns();  // what the last on_start took; negative if there is none
 
   // Finds what the plugin kept and puts something in its place that raises an error when it is used. For a state that

@@ -38,7 +38,7 @@ void time_callbacks(Rig& rig, Measurement& result) {
   }
   if (tick_ns.empty() && !rig.dead()) tick_ns.push_back(static_cast<double>(rig.tick()));
   result.packet_ns = spread_of(packet_ns);
-  result.tick_ns = spread_of(tick_ns);
+  if (rig.inspector().has_hook("on_tick")) result.tick_ns = spread_of(tick_ns);
 }
 
 // With the collector stopped: what is gone after a full collection was garbage.
@@ -83,6 +83,7 @@ Measurement measure(const plugins::PluginSpec& spec, const Packets& packets, con
   Rig rig(spec, packets, traffic);
   result.load_ns = static_cast<double>(rig.load_ns());
   result.start_ns = rig.inspector().start_ns();
+  result.by_batch = rig.inspector().has_hook("on_batch");
   result.memory_bytes = rig.statistics().memory_bytes;
   if (!packets.packets.empty()) {
     time_callbacks(rig, result);
@@ -90,6 +91,7 @@ Measurement measure(const plugins::PluginSpec& spec, const Packets& packets, con
     if (!rig.dead()) result.garbage_bytes = garbage_per_packet(rig, spec.memory_bytes);
     if (!rig.dead()) result.aborts = rig.inspector().aborts();
   }
+  if (!rig.dead() && rig.inspector().has_hook("on_stop")) result.stop_ns = static_cast<double>(rig.stop());
   const plugins::Statistics statistics = rig.statistics();
   const std::size_t own_bytes = rig.inspector().own_bytes();
   result.memory_bytes -= std::min(own_bytes, result.memory_bytes);

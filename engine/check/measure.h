@@ -20,11 +20,13 @@ struct Spread {
 struct Measurement {
   std::uint64_t packets = 0;  // offered while measuring
   std::uint64_t errors = 0;
-  bool dead = false;     // taken out of service
-  Spread packet_ns;      // per packet, over batches of 64
-  Spread tick_ns;        // per call; no samples: no interval ended
-  double load_ns = 0;    // compile, warm-up and on_start
-  double start_ns = -1;  // on_start alone; negative: there is none
+  bool dead = false;      // taken out of service
+  bool by_batch = false;  // it has on_batch
+  Spread packet_ns;       // per packet, over batches of 64
+  Spread tick_ns;         // per call; no samples: there is no on_tick
+  double load_ns = 0;     // compile, warm-up and on_start
+  double start_ns = -1;   // on_start alone; negative: there is none
+  double stop_ns = -1;    // on_stop
   std::size_t memory_bytes = 0;
   std::size_t peak_memory_bytes = 0;
   double garbage_bytes = 0;  // per packet

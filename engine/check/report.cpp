@@ -70,9 +70,10 @@ void put_spread(std::string& out, const char* name, const Spread& spread, const 
 
 void put_cost(std::string& out, const Report& report, const Measurement& m) {
   put(out, "\ncost: %s packets of %s\n", format_grouped(m.packets).c_str(), report.traffic.c_str());
-  put_spread(out, "on_packet", m.packet_ns, "per packet, in batches of 64");
+  put_spread(out, m.by_batch ? "on_batch" : "on_packet", m.packet_ns, "per packet, in batches of 64");
   put_spread(out, "on_tick", m.tick_ns, "per call");
   if (m.start_ns >= 0) put(out, "  %-9s  %s\n", "on_start", duration(m.start_ns).c_str());
+  if (m.stop_ns >= 0) put(out, "  %-9s  %s\n", "on_stop", duration(m.stop_ns).c_str());
   put(out, "  %-9s  %s: compile, warm-up, on_start\n", "load", duration(m.load_ns).c_str());
   put(out, "  %-9s  %s now, %s at most; limit %s\n", "memory", size(m.memory_bytes).c_str(),
       size(m.peak_memory_bytes).c_str(), size(report.memory_limit_bytes).c_str());
@@ -94,9 +95,10 @@ void append_cost(JsonWriter& json, const Report& report, const Measurement& m) {
   json.begin_object("cost");
   json.unsigned_number("packets", m.packets);
   json.unsigned_number("errors", m.errors);
-  append_spread(json, "on_packet_ns", m.packet_ns);
+  append_spread(json, m.by_batch ? "on_batch_ns" : "on_packet_ns", m.packet_ns);
   append_spread(json, "on_tick_ns", m.tick_ns);
   if (m.start_ns >= 0) json.real("on_start_ns", m.start_ns);
+  if (m.stop_ns >= 0) json.real("on_stop_ns", m.stop_ns);
   json.real("load_ns", m.load_ns);
   json.unsigned_number("memory_bytes", m.memory_bytes);
   json.unsigned_number("peak_memory_bytes", m.peak_memory_bytes);

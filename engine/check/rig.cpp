@@ -111,6 +111,16 @@ std::uint64_t Rig::tick() {
   return took_ns;
 }
 
+std::uint64_t Rig::stop() {
+  packets_[kMostPackets].time = now_ns_;
+  outbox_.used = 0;
+  const std::uint64_t begin_ns = monotonic_ns();
+  state_.stop();
+  const std::uint64_t took_ns = monotonic_ns() - begin_ns;
+  read_messages();
+  return took_ns;
+}
+
 void Rig::read_messages() {
   engine_message head;
   for (std::uint32_t at = 0; at < outbox_.used && errors_.size() < kMostErrors; at += head.length) {

@@ -31,6 +31,7 @@ class Rig {
   // Whether an interval ended before the last packet offered; then tick() is due.
   bool interval_ended() const noexcept { return now_ns_ >= boundary_ns_; }
   std::uint64_t tick();  // ns
+  std::uint64_t stop();  // ns
   void collect_garbage_step() { state_.collect_garbage_step(); }
   bool dead() const noexcept { return state_.statistics().dead; }
 

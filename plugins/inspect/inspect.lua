@@ -27,6 +27,7 @@ function core.instantiate(...)
 end
 
 function inspect.start_ns() return start_ns end
+function inspect.has_hook(name) return core.current.settings[name] and 1 or nil end
 
 -- Traces -------------------------------------------------------------------------------------------------------------
 

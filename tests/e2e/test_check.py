@@ -158,6 +158,15 @@ def test_a_filter_that_keeps_everything_out_is_noticed(plugin, tmp_path):
     assert report["verdict"] == "passed" and report["results"] == 0 and report["cost"]["memory_bytes"] > 0
 
 
+def test_each_callback_has_its_time(plugin):
+    code = ("local n = 0\nfunction on_start(info) for i = 1, 1000 do n = n + i end end\n"
+            "function on_batch(b) for i = 1, #b do n = n + b[i].len end end\nfunction on_tick(now) n = 0 end\n"
+            "function on_stop() n = 0 end\n")
+    cost = report_of(plugin(code), "--strict")["cost"]
+    assert cost["on_batch_ns"]["samples"] > 100 and cost["on_tick_ns"]["samples"] > 0
+    assert cost["on_start_ns"] > 0 and cost["on_stop_ns"] > 0 and "on_packet_ns" not in cost
+
+
 def test_what_the_plugin_logs_is_shown_and_is_no_finding(plugin):
     report = report_of(plugin('function on_packet(p) end\nfunction on_stop() engine.log("warn", "bye") end\n'))
     assert report["findings"] == [] and report["log"] == ["bye"]
