@@ -26,6 +26,7 @@ Spread spread_of(std::vector<double>& samples) {
 }
 
 void time_callbacks(Rig& rig, Measurement& result) {
+  const bool has_tick = rig.inspector().has_hook("on_tick");
   std::vector<double> packet_ns, tick_ns;
   const std::uint64_t begin_ns = monotonic_ns();
   for (std::uint64_t spent_ns = 0; packet_ns.size() < kMostSamples && !rig.dead();
@@ -38,7 +39,7 @@ void time_callbacks(Rig& rig, Measurement& result) {
   }
   if (tick_ns.empty() && !rig.dead()) tick_ns.push_back(static_cast<double>(rig.tick()));
   result.packet_ns = spread_of(packet_ns);
-  if (rig.inspector().has_hook("on_tick")) result.tick_ns = spread_of(tick_ns);
+  if (has_tick) result.tick_ns = spread_of(tick_ns);
 }
 
 // With the collector stopped: what is gone after a full collection was garbage.

@@ -158,6 +158,13 @@ def test_a_filter_that_keeps_everything_out_is_noticed(plugin, tmp_path):
     assert report["verdict"] == "passed" and report["results"] == 0 and report["cost"]["memory_bytes"] > 0
 
 
+def test_a_plugin_that_dies_of_real_packets_is_told_with_what_was_measured(plugin):
+    code = "local n = 0\nfunction on_packet(p)\n  n = n + 1\n  while n > 70000 do end\nend\nfunction on_tick() end\n"
+    report = report_of(plugin(code))
+    assert any("on_packet ran longer" in f["text"] for f in report["findings"] if f["severity"] == "error")
+    assert report["cost"]["on_packet_ns"]["samples"] > 100
+
+
 def test_each_callback_has_its_time(plugin):
     code = ("local n = 0\nfunction on_start(info) for i = 1, 1000 do n = n + i end end\n"
             "function on_batch(b) for i = 1, #b do n = n + b[i].len end end\nfunction on_tick(now) n = 0 end\n"
