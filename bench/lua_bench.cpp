@@ -126,6 +126,15 @@ BENCHMARK_CAPTURE(
     "local r = engine.record{ name = 'r', {'bytes', 'string'} } function on_packet(p) r:emit(p:view(0, 8)) end")
     ->Apply(sizes);
 
+BENCHMARK_CAPTURE(run_plugin, flows_add,
+                  "local flows = engine.flows{ name = 'f' } function on_packet(p) flows:add(p) end")
+    ->Apply(sizes);
+BENCHMARK_CAPTURE(
+    run_plugin, flows_fields,
+    "local flows = engine.flows{ name = 'f', user = { { 'n', 'u32' } } } function on_packet(p) local f = flows:add(p) "
+    "if f and f.packets > 3 and f.state == 'new' then f.user.n = (f.user.n or 0) % 1000 + 1 end end")
+    ->Apply(sizes);
+
 }  // namespace
 
 BENCHMARK_MAIN();

@@ -1,6 +1,7 @@
 #include "engine/analysis.h"
 
 #include <pcap/pcap.h>
+#include <poll.h>
 
 #include <algorithm>
 #include <cstring>
@@ -17,6 +18,8 @@ constexpr std::uint32_t kSampledBatches = 64;  // one batch in so many is timed
 constexpr std::size_t kLiveWindow_bytes = 1024;
 // On files: a mebibyte of results a packet. Only pages that are used become resident.
 constexpr std::uint32_t kSpill_bytes = kBatchPackets << 20;
+
+constexpr std::uint64_t kSpareLimit_ns = 500'000'000;
 
 constexpr engine_message message_of(std::uint32_t length, std::uint8_t kind, std::uint8_t plugin, std::uint16_t schema,
                                     double time, double place) noexcept {
@@ -183,7 +186,7 @@ void Analysis::end_intervals(std::uint64_t now_ns) noexcept {
   // After a stall of several intervals only the first of them has content: the batches' own times decide.
   const auto end_if_over = [&](std::uint64_t interval_ns, std::uint64_t& boundary_ns, Slot* slot) {
     if (now_ns < boundary_ns) return;
-    end_one(slot, boundary_ns / interval_ns - 1, boundary_ns, 0);
+    end_one(slot, boundary_ns / interval_ns - 1, boundary_ns, 0, false);
     boundary_ns = (now_ns / interval_ns + 1) * interval_ns;
   };
   for (auto& slot : slots_) end_if_over(slot->interval_ns, slot->boundary_ns, slot.get());
@@ -192,26 +195,43 @@ void Analysis::end_intervals(std::uint64_t now_ns) noexcept {
 }
 
 void Analysis::end_interval(std::uint64_t interval_ns, std::uint64_t index, std::uint64_t at_ns,
-                            double place) noexcept {
+                            double place, bool last) noexcept {
   for (auto& slot : slots_)
-    if (slot->interval_ns == interval_ns) end_one(slot.get(), index, at_ns, place);
-  if (summary_ && summary_interval_ns_ == interval_ns) end_one(nullptr, index, at_ns, place);
+    if (slot->interval_ns == interval_ns) end_one(slot.get(), index, at_ns, place, last);
+  if (summary_ && summary_interval_ns_ == interval_ns) end_one(nullptr, index, at_ns, place, last);
+}
+
+// Nothing follows the last interval: what the collector still holds of the one before must be back, or the last one's
+// content could not be handed over.
+void Analysis::wait_for_spares() noexcept {
+  const std::uint64_t give_up_ns = monotonic_ns() + kSpareLimit_ns;
+  for (auto& slot : slots_)
+    for (const auto& structure : slot->service->structures().all())
+      while (!structure->is_whole() && monotonic_ns() < give_up_ns) poll(nullptr, 0, 1);
 }
 
 void Analysis::end_open_intervals(std::uint64_t now_ns) noexcept {
   end_intervals(now_ns);
-  for (auto& slot : slots_) end_one(slot.get(), slot->boundary_ns / slot->interval_ns - 1, now_ns, 0);
-  if (summary_) end_one(nullptr, summary_boundary_ns_ / summary_interval_ns_ - 1, now_ns, 0);
+  wait_for_spares();
+  for (auto& slot : slots_) end_one(slot.get(), slot->boundary_ns / slot->interval_ns - 1, now_ns, 0, true);
+  if (summary_) end_one(nullptr, summary_boundary_ns_ / summary_interval_ns_ - 1, now_ns, 0, true);
+}
+
+// Also those whose state is out of service.
+void Analysis::finish_tables(const Slot& slot, double time) noexcept {
+  for (const auto& structure : slot.service->structures().all())
+    if (structure->table() != nullptr) structure->table()->finish(time);
 }
 
 // `slot` is null for the engine's own summary.
-void Analysis::end_one(Slot* slot, std::uint64_t index, std::uint64_t at_ns, double place) noexcept {
+void Analysis::end_one(Slot* slot, std::uint64_t index, std::uint64_t at_ns, double place, bool last) noexcept {
   const double time = since_epoch(at_ns);
   const std::uint8_t plugin = slot != nullptr ? slot->plugin : kEngineItself;
   if (slot != nullptr) {
     packets_[kMaxBatchPackets].time = time;
     packets_[kMaxBatchPackets]._place = place;
     open_window();
+    if (last) finish_tables(*slot, time);
     slot->service->tick(time);
     close_window();
     for (const auto& structure : slot->service->structures().all())

@@ -68,7 +68,9 @@ class Analysis {
   }
   // Live, at the end: closes what is open. Files: the reader's marker says which interval ended at which place.
   void end_open_intervals(std::uint64_t now_ns) noexcept;
-  void end_interval(std::uint64_t interval_ns, std::uint64_t index, std::uint64_t at_ns, double place) noexcept;
+  // `last`: the run ends with it, and with it what lives in the plugins' tables.
+  void end_interval(std::uint64_t interval_ns, std::uint64_t index, std::uint64_t at_ns, double place,
+                    bool last = false) noexcept;
   void progress(double place) noexcept;
   void stop(std::uint64_t now_ns, double place) noexcept;
 
@@ -97,8 +99,10 @@ class Analysis {
   void send_spilled() noexcept;
   bool wait_for_room() noexcept;
   void end_intervals(std::uint64_t now_ns) noexcept;
+  void wait_for_spares() noexcept;
+  void finish_tables(const Slot& slot, double time) noexcept;
   void find_next_boundary() noexcept;
-  void end_one(Slot* slot, std::uint64_t index, std::uint64_t at_ns, double place) noexcept;
+  void end_one(Slot* slot, std::uint64_t index, std::uint64_t at_ns, double place, bool last) noexcept;
   void hand_over(plugins::Structure& structure, std::uint8_t plugin, double time, double place) noexcept;
   template <typename Value>
   bool send(std::uint8_t kind, std::uint8_t plugin, std::uint16_t schema, double time, double place,

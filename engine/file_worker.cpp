@@ -54,7 +54,7 @@ bool FileWorker::take_marker(const FileMarker& marker) noexcept {
   const std::uint64_t at_ns = analysis_.epoch_ns() + static_cast<std::uint64_t>(marker.time);
   switch (marker.kind) {
     case FileRecordKind::tick:
-      analysis_.end_interval(marker.tick.interval_ns, marker.tick.index, at_ns, marker.place);
+      analysis_.end_interval(marker.tick.interval_ns, marker.tick.index, at_ns, marker.place, marker.tick.last);
       return true;
     case FileRecordKind::progress:
       analysis_.progress(marker.place);

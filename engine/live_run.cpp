@@ -127,7 +127,9 @@ void LiveRun::load_analyses() {
     plugins::WorkerInfo info{capture_->link().name, share.placement.queues,
                              static_cast<std::int32_t>(share.placement.cpu),
                              static_cast<std::int32_t>(share.placement.node)};
-    plugins_->load(info, static_cast<std::uint32_t>(analyses_.size()), *analysis);
+    // A NIC may hash the directions of a connection to different queues.
+    const bool split = capture_->shares().size() > 1;
+    plugins_->load(info, static_cast<std::uint32_t>(analyses_.size()), *analysis, split);
     const auto* frames = reinterpret_cast<const std::uint8_t*>(share.memory.bytes().data());
     analysis->begin(frames, epoch_ns);
     std::vector<Lane*> lanes;

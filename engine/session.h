@@ -26,8 +26,8 @@ class PluginSet {
  public:
   // Throws SetupError for a plugin that does not load.
   PluginSet(const cli::Settings& settings, int datalink);
-  // Seats every plugin at the worker, or the built-in summary if there is none.
-  void load(const plugins::WorkerInfo& info, std::uint32_t worker, Analysis& analysis);
+  // Seats every plugin at the worker, or the built-in summary if there is none. `directions_split`: see plugins::Seat.
+  void load(const plugins::WorkerInfo& info, std::uint32_t worker, Analysis& analysis, bool directions_split = false);
   // From here on dead states are replaced and files are watched, if settings say so. What the threads that are started
   // later inherit (cores, privileges) is the caller's. After the collector has workers; end with stop().
   void start(const cli::Settings& settings, const cli::Log& log, Collector& collector);

@@ -41,6 +41,28 @@ struct engine_flow {
   uint64_t unused64[2];
 };
 
+/* What a plugin's view of a flow leads to; set anew for each packet and each ended flow. */
+struct engine_flow_cursor {
+  struct engine_flow* flow;
+  double generation; /* the cell's, and its packet's place: the view is valid as long as both are equal */
+  uint32_t packet;
+  bool ended;
+  bool is_forward; /* the packet goes from the initiator to the responder */
+};
+
+struct engine_flows;
+
+struct engine_flow_natives {
+  bool (*add)(struct engine_flows*, const struct engine_packet*, struct engine_flow_cursor*); /* false: not IP */
+  bool (*next_ended)(struct engine_flows*, struct engine_flow_cursor*);                       /* false: no more */
+  uint32_t (*count)(struct engine_flows*);
+  uint32_t (*field_offset)(struct engine_flows*, uint32_t); /* of a declared field, from the flow's end */
+  void (*flow_id)(const struct engine_flow*, char*);        /* 16 bytes */
+  void (*community_id)(const struct engine_flow*, char*);   /* 30 bytes */
+  double (*rtt_responder)(const struct engine_flow*);       /* ns; -1: none */
+  double (*rtt_initiator)(const struct engine_flow*);
+};
+
 enum engine_flow_mark {
   ENGINE_FLOW_INITIATOR = 1,   /* the endpoint that began: 0 or 1 */
   ENGINE_FLOW_HANDSHAKE = 2,   /* known from SYN or SYN/ACK; `isn` holds */

@@ -125,6 +125,8 @@ Handle* declare(State::Impl& state, std::string_view kind, const Declaration& de
   instance.handles.push_back(std::make_unique<Handle>());
   Handle* handle = instance.handles.back().get();
   handle->pending = &state.shared.pending;
+  if (Table* table = instance.structures.back()->table())
+    table->seat(state.shared.epoch_ns, state.bound.directions_split);
   instance.structures.back()->bind(handle);
   return handle;
 }

@@ -5,6 +5,7 @@
 
 #include "engine/base/error.h"
 #include "plugins/counter.h"
+#include "plugins/flows/flow_natives.h"
 #include "plugins/table_kinds.h"
 #include "plugins/topk.h"
 
@@ -25,8 +26,9 @@ constexpr struct {
   std::string_view name;
   Made (*make)(const Declaration&);
 } kKinds[] = {
-    {"counter", make_counter}, {"topk", make_topk}, {"distinct", make_distinct}, {"histogram", make_histogram},
-    {"map", make_map},         {"set", make_set},   {"nets", make_nets},         {"rate", make_rate},
+    {"counter", make_counter},     {"topk", make_topk}, {"distinct", make_distinct},
+    {"histogram", make_histogram}, {"map", make_map},   {"set", make_set},
+    {"nets", make_nets},           {"rate", make_rate}, {"flows", make_flows},
 };
 
 template <typename Value>

@@ -1,6 +1,7 @@
 #include "plugins/native_groups.h"
 
 #include "plugins/capture_native.h"
+#include "plugins/flows/flow_natives.h"
 #include "plugins/natives.h"
 #include "plugins/protocols/natives.h"
 
@@ -13,6 +14,7 @@ std::span<const NativeGroup> native_groups() noexcept {
       {"capture", "struct engine_capture_natives", &capture_natives()},
       {"sketch", "struct engine_sketch_natives", &sketch_natives()},
       {"table", "struct engine_table_natives", &table_natives()},
+      {"flow", "struct engine_flow_natives", &flow_natives()},
   };
   return groups;
 }

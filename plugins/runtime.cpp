@@ -367,6 +367,8 @@ void State::set_epoch(std::uint64_t epoch_ns) noexcept {
   Impl& s = *impl_;
   const Loan loan(s);
   s.shared.epoch_ns = epoch_ns;
+  for (Structure* structure : s.instance.structures)
+    if (Table* table = structure->table()) table->seat(epoch_ns, s.bound.directions_split);
   int status = 0;
   s.guarded([&] {
     lua_getfield(s.L, kCore, "set_epoch");

@@ -79,6 +79,7 @@ struct Seat {
   Marks* marks = nullptr;  // what the worker's plugins chose to have written; nullptr: nothing is written
   std::uint64_t epoch_ns = 0;
   std::uint32_t worker = 0;
+  bool directions_split = false;  // another worker may get the packets of a flow's other direction
   WorkerInfo info;
 };
 

@@ -160,6 +160,8 @@ bool State::Impl::take_seat(const Seat& seat, Impl* before, std::string& problem
   shared.packets = seat.packets;
   shared.cell.frames = seat.frames;
   shared.epoch_ns = seat.epoch_ns;
+  for (Structure* structure : instance.structures)
+    if (Table* table = structure->table()) table->seat(seat.epoch_ns, seat.directions_split);
   shared.marks = reinterpret_cast<engine_marks*>(seat.marks);
   loading = seating = true;
   const bool started = start(before, problem);

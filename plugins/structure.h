@@ -74,8 +74,10 @@ class Table {
   virtual void advance(double) noexcept {}
   // The run ends at this time: before its last interval does.
   virtual void finish(double now_ns) noexcept { advance(now_ns); }
-  // What times count from; known when the capture begins.
-  virtual void set_epoch(std::uint64_t) noexcept {}
+  // Where callbacks that wait in the table are counted; nullptr: nobody calls them.
+  virtual void set_pending(std::uint32_t*) noexcept {}
+  // What times count from, and whether other workers may see the other direction of a flow.
+  virtual void seat(std::uint64_t /*epoch_ns*/, bool /*directions_split*/) noexcept {}
   // The batch that comes, for prefetching; without an index, all of it.
   virtual void before_batch(const engine_packet*, const std::uint16_t*, std::uint32_t) noexcept {}
 };
@@ -117,6 +119,7 @@ class Structure {
       handle_->part = active_.get();
       handle_->table = table_.get();
     }
+    if (table_) table_->set_pending(handle_ != nullptr ? handle_->pending : nullptr);
   }
   Handle* handle() const noexcept { return handle_; }
 

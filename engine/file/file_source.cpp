@@ -121,7 +121,7 @@ void FileSource::end_intervals(std::uint64_t now_ns) noexcept {
       broadcast({FileRecordKind::tick,
                  since_epoch(now_ns),
                  static_cast<double>(place_),
-                 {interval.length_ns, interval.index}});
+                 {interval.length_ns, interval.index, false}});
     }
     interval.index = index;
   }
@@ -131,7 +131,7 @@ void FileSource::end_of_file() noexcept {
   const double time = since_epoch(now_ns_), place = static_cast<double>(place_ + 1);
   if (taken_ != 0) {
     for (const Interval& interval : intervals_)
-      broadcast({FileRecordKind::tick, time, place, {interval.length_ns, interval.index}});
+      broadcast({FileRecordKind::tick, time, place, {interval.length_ns, interval.index, true}});
   }
   broadcast({FileRecordKind::end, time, place, {}});
   flush();

@@ -34,6 +34,7 @@ static_assert(sizeof(FileRecord) == 40);
 struct FileTick {
   std::uint64_t interval_ns;  // which of the intervals that were asked for
   std::uint64_t index;        // of the interval that ended: floor(UTC ns / interval_ns)
+  bool last = false;          // since the file has ended
 };
 
 struct FileMarker {

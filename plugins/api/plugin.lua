@@ -65,6 +65,7 @@ Declare structures while the plugin loads or in on_start. Options are given as a
     { "set(options: engine.set_options): engine.set", "Membership, and what is new." },
     { "nets(options: engine.nets_options): engine.nets", "The longest network that contains an address." },
     { "rate(options: engine.rate_options): engine.rate", "Events per second, with a threshold." },
+    { "flows(options: engine.flows_options): engine.flows", "Connections: both directions, state, round trips." },
     { "record(options: engine.record_options): engine.record", "A typed result." },
     { "emit(name: string, members: table): boolean",
       "A rare result of any shape: one line with these members. False, counted, if the output queue is full." },

@@ -165,5 +165,97 @@ end]],
   },
 }
 
+api.section {
+  title = "flows",
+  class = "engine.flows",
+  what = "a flow table",
+  text = [[
+Bidirectional flows, up to millions per worker. Packets belong to one flow by addresses, ports, protocol and VLAN tags;
+an ICMP echo and its reply are one flow (`src_port` is the type, `dst_port` the answer's), other ICMP messages are one way;
+all fragments between two addresses are one flow with ports 0. A flow ends, with this `reason`: `idle`, no packet for so
+long; `active`, its record got so long and is cut, the flow goes on in another one with the same `flow_id`; `fin` or `rst`,
+two seconds after a TCP connection was closed or reset, or when another one began; `evicted`, the table was full (of eight
+flows the one that would end first); `end` of the capture. Limits are exact, by the packets' own time stamps.
+
+With `name` each ended flow is a line: `flow_id`, `community_id` (version 1, as in Zeek and Suricata), `src`, `dst`, `src_port`,
+`dst_port` (from the side that began, by SYN or else by the first packet), `proto`, `vlan`, `inner_vlan` (if any), `first`, `last`,
+`duration_s`, `state`, `reason`, `forward` and `reverse` (`packets`, `bytes`, `payload_bytes`; TCP also `flags` and
+`retransmissions`), `rtt_ms`, `rtt_responder_ms`, `rtt_initiator_ms` (if known) and `user` (what is set). One more line of type
+`NAME_table` counts: `active`, `began`, `ended`, `evicted`, `records_dropped`, `callbacks_lost`.
+If two workers see the two directions, the collector joins the halves and marks them `"split":true`; a flow of one direction
+then comes out five seconds after its idle limit. `flow_id` tells connections between the same ports apart where the
+handshake was seen, and is the same for both halves.]],
+  example = [[
+local flows = engine.flows { name = "flows", user = { { "sni", "string", 64 } },
+  on_end = function(f)
+    if f.rtt_ms then engine.log("info", "%s: %.1f ms", f.dst, f.rtt_ms) end
+  end }
+function on_packet(p)
+  local f = flows:add(p)
+  local hello = f and tls.parse(p)
+  if hello and hello.sni then f.user.sni = hello.sni end
+end]],
+  methods = {
+    { "add(p: engine.packet): engine.flow?", "The packet's flow with the packet counted; nil if it is not IP." },
+    { "count(): integer", "The flows of this worker's table." },
+  },
+  options = {
+    { "name?: string", "The result's type; without, nothing is published, and there must be `on_end`." },
+    { "idle?: number", "Seconds without a packet that end a flow; 60." },
+    { "active?: number", "Seconds after which a record is cut; 300." },
+    { "max?: integer", "Flows that it holds at most; 1000000." },
+    { "user?: engine.map_field[]", 'Your own fields of a flow, as `{ "name", "type" }`; of a string also its most bytes (255): `{ "name", "string", 64 }`.' },
+    { "on_end?: fun(f: engine.flow)", "Called between batches for each record that ended, on the worker that saw it." },
+  },
+}
+
+api.section {
+  title = "flow",
+  class = "engine.flow",
+  what = "a flow",
+  text = [[
+A flow as `flows:add(p)` and `on_end` give it, valid until the callback returns. Times and counts are of the record so far.
+`f.user` has the fields that the table declares: they are read and written by name, with their range checked; one that was
+not set is nil. Texts longer than their field are cut. A round trip is measured at the capture: `rtt_responder_ms` from SYN to
+SYN/ACK, `rtt_initiator_ms` from there to the ACK; a part is nil if what began it was sent again. `retransmissions` are
+segments with payload, SYN or FIN that begin below the highest sequence number seen, without keep-alives; what was reordered
+counts too.]],
+  fields = {
+    { "src: engine.address", "The side that began." },
+    { "dst: engine.address", "The other one." },
+    { "src_port: integer", "ICMP: the type." },
+    { "dst_port: integer", "ICMP: the answer's type, or the code." },
+    { "proto: integer", "" },
+    { "vlan: integer", "0: none." },
+    { "inner_vlan: integer", "" },
+    { "first: number", "Time of the record's first packet, as `p.time`." },
+    { "last: number", "Time of its last packet." },
+    { "duration_s: number", "" },
+    { "state: string", "TCP: `syn_sent`, `syn_received`, `established`, `closing`, `closed`, `reset`; others `new`, and `established` when both sides have sent." },
+    { "reason: string?", "Why it ended; in `on_end` only." },
+    { "is_forward: boolean?", "Whether the packet goes from `src` to `dst`; nil in `on_end`." },
+    { "packets: integer", "Both directions." },
+    { "bytes: integer", "On the wire." },
+    { "payload_bytes: integer", "" },
+    { "retransmissions: integer", "" },
+    { "forward_packets: integer", "From `src` to `dst`." },
+    { "forward_bytes: integer", "" },
+    { "forward_payload_bytes: integer", "" },
+    { "forward_flags: integer", "All TCP flags seen." },
+    { "forward_retransmissions: integer", "" },
+    { "reverse_packets: integer", "From `dst` to `src`." },
+    { "reverse_bytes: integer", "" },
+    { "reverse_payload_bytes: integer", "" },
+    { "reverse_flags: integer", "" },
+    { "reverse_retransmissions: integer", "" },
+    { "rtt_ms: number?", "The round trip of the handshake." },
+    { "rtt_responder_ms: number?", "" },
+    { "rtt_initiator_ms: number?", "" },
+    { "flow_id: string", "16 hexadecimal digits." },
+    { "community_id: string", "" },
+    { "user: table<string, any>", "Your own fields." },
+  },
+}
+
 api.alias("engine.entry", "table<string, any>", "an entry of a map: its fields by name")
 api.alias("engine.map_field", "{ [1]: string, [2]: engine.type, [3]?: integer }", 'a field of a map: `{ "name", "type" }` or `{ "name", "string", bytes }`')

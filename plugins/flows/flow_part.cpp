@@ -27,13 +27,6 @@ std::string flag_text(std::uint8_t flags) {
   return text;
 }
 
-std::string hex(std::uint64_t value) {
-  constexpr char kDigits[] = "0123456789abcdef";
-  std::string text(16, '0');
-  for (int i = 15; i >= 0; --i, value >>= 4) text[static_cast<std::size_t>(i)] = kDigits[value & 15];
-  return text;
-}
-
 void publish_direction(std::string_view name, const engine_flow& flow, unsigned side, Visitor& visitor) {
   visitor.begin_object(name);
   visitor.unsigned_number("packets", flow.packets[side]);
@@ -97,6 +90,7 @@ void FlowPart::merge(const Part& other) {
   add(counts_, from.counts_);
   now_ns_ = std::max(now_ns_, from.now_ns_);
   epoch_ns_ = std::max(epoch_ns_, from.epoch_ns_);
+  split_ |= from.split_;
   order_.clear();
 }
 
@@ -165,7 +159,9 @@ void FlowPart::publish_flow(const engine_flow& flow, Visitor& visitor) const {
   const auto utc = [this](double since_ns) {
     return epoch_ns_ + static_cast<std::uint64_t>(static_cast<std::int64_t>(since_ns));
   };
-  visitor.text("flow_id", hex(flow_id(flow)));
+  char id[16];
+  write_hex(flow_id(flow), id);
+  visitor.text("flow_id", {id, sizeof id});
   visitor.text("community_id", community_id(flow.key));
   visitor.address("src", source.address);
   visitor.address("dst", destination.address);

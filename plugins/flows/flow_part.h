@@ -27,7 +27,6 @@ struct FlowOptions {
   double idle_ns = 60e9;
   double active_ns = 300e9;
   std::uint32_t max_flows = 1'000'000;
-  bool split = false;     // several workers, directions may be split: one-directional records wait for the other
   bool callback = false;  // on_end
   bool published = true;
   FlowFields fields{};
@@ -49,13 +48,16 @@ class FlowPart final : public Part {
   // Worker's thread. False, counted, if there is no room.
   bool append(const engine_flow& flow, engine_flow_reason reason) noexcept;
   FlowCounts& counts() noexcept { return counts_; }
-  void set_clock(double now_ns, std::uint64_t epoch_ns) noexcept {
+  // The interval's end, what times count from, and whether records of one direction may be halves.
+  void set_ground(double now_ns, std::uint64_t epoch_ns, bool split) noexcept {
     now_ns_ = now_ns;
     epoch_ns_ = epoch_ns;
+    split_ = split;
   }
 
   std::size_t size() const noexcept { return size_; }
-  const engine_flow& operator[](std::size_t i) const noexcept { return rows_[static_cast<std::uint32_t>(i)]; }
+  const engine_flow& operator[](std::size_t i) const noexcept { return rows_[i]; }
+  engine_flow& operator[](std::size_t i) noexcept { return rows_[i]; }
 
   // Collector's thread.
   void merge(const Part& other) override;
@@ -67,7 +69,7 @@ class FlowPart final : public Part {
   std::size_t lines() const override { return size_ + (finished_ ? 0 : 1); }
   void publish_line(std::size_t line, Visitor& visitor) const override;
   std::string_view line_suffix(std::size_t line) const override { return line == size_ ? "_table" : ""; }
-  bool cumulative() const noexcept override { return options_->split; }
+  bool cumulative() const noexcept override { return split_; }
   void carry(const Part& interval) override;
   void finish() override;
 
@@ -82,6 +84,7 @@ class FlowPart final : public Part {
   FlowCounts counts_;
   double now_ns_ = 0;
   std::uint64_t epoch_ns_ = 0;
+  bool split_ = false;
   bool finished_ = false;                     // nothing more to count
   std::unique_ptr<FlowHalves> halves_;        // of the part that lives as long as the run
   mutable std::vector<std::uint32_t> order_;  // made when the first line is published

@@ -57,8 +57,7 @@ void FlowTable::before_batch(const engine_packet* packets, const std::uint16_t* 
   }
 }
 
-engine_flow* FlowTable::add(const engine_packet& packet) noexcept {
-  unsigned side = 0;
+engine_flow* FlowTable::add(const engine_packet& packet, unsigned& side) noexcept {
   engine_flow* flow = find_or_begin(packet, side);
   if (flow != nullptr) count(*flow, packet, side);
   return flow;
@@ -164,7 +163,7 @@ void FlowTable::count(engine_flow& flow, const engine_packet& packet, unsigned s
 void FlowTable::advance(double now_ns) noexcept {
   wheel_.advance(now_ns, [&](std::uint32_t row) { look_at(row, now_ns); });
   part_->counts().active = size_;
-  part_->set_clock(now_ns, epoch_ns_);
+  part_->set_ground(now_ns, epoch_ns_, split_);
 }
 
 // A row that is in no slot of the wheel.
@@ -220,7 +219,7 @@ void FlowTable::finish(double now_ns) noexcept {
   part_->counts().active = 0;
 }
 
-const engine_flow* FlowTable::next_ended() noexcept {
+engine_flow* FlowTable::next_ended() noexcept {
   if (read_ < part_->size()) return &(*part_)[read_++];
   if (!options_->published) {
     part_->clear();

@@ -32,23 +32,30 @@ class FlowTable final : public Table {
   explicit FlowTable(std::shared_ptr<const FlowOptions> options);
 
   // The packet's flow, with the packet counted; nullptr if it is not IP. Valid until the next call.
-  engine_flow* add(const engine_packet& packet) noexcept;
-  // The same, but the packet is not counted yet; `side` is the endpoint that sent it.
+  // `side` is the endpoint that sent it.
+  engine_flow* add(const engine_packet& packet, unsigned& side) noexcept;
+  engine_flow* add(const engine_packet& packet) noexcept {
+    unsigned side;
+    return add(packet, side);
+  }
+  // The same, but the packet is not counted yet.
   engine_flow* find_or_begin(const engine_packet& packet, unsigned& side) noexcept;
 
   void attach(Part& part) noexcept override;
-  void set_epoch(std::uint64_t epoch_ns) noexcept override { epoch_ns_ = epoch_ns; }
+  void set_pending(std::uint32_t* pending) noexcept override { pending_ = pending; }
+  void seat(std::uint64_t epoch_ns, bool directions_split) noexcept override {
+    epoch_ns_ = epoch_ns;
+    split_ = directions_split;
+  }
   void before_batch(const engine_packet* packets, const std::uint16_t* index, std::uint32_t count) noexcept override;
   void advance(double now_ns) noexcept override;
   void finish(double now_ns) noexcept override;
 
   // The next flow that ended, for the callback; nullptr: all have been read. Valid until the next call.
-  const engine_flow* next_ended() noexcept;
+  engine_flow* next_ended() noexcept;
 
   std::uint32_t size() const noexcept { return size_; }
   const FlowOptions& options() const noexcept { return *options_; }
-  // Where ended flows that a callback waits for are counted; see Handle::pending.
-  void set_pending(std::uint32_t* pending) noexcept { pending_ = pending; }
 
  private:
   bool is_over(const engine_flow& flow, const engine_packet& packet) const noexcept;
@@ -74,6 +81,7 @@ class FlowTable final : public Table {
   std::uint32_t* pending_ = nullptr;
   std::size_t read_ = 0;  // of the part's records, by the callback
   std::uint64_t epoch_ns_ = 0;
+  bool split_ = false;
   std::uint32_t size_ = 0;
   std::uint32_t touched_ = 0;    // rows that have been in use
   std::uint32_t free_ = kNoRow;  // those that are no more, linked by `next`

@@ -182,44 +182,46 @@ local function make_slot(shape, fields, by_field, place)
   return slot
 end
 
-local function check_fields(given)
-  if type(given) ~= "table" then error("map: fields is a list of { \"name\", \"type\" }, got " .. show(given), 3) end
+-- Fields of native entries, as { "name", "type" } or { "name", "string", most bytes }; called by what the plugin called.
+local function check_fields(what, option, given, most_bytes)
+  if type(given) ~= "table" then error(what .. ": " .. option .. " is a list of { \"name\", \"type\" }, got " .. show(given), 3) end
   local fields, seen = {}, {}
   for i = 1, #given do
     local field = rawget(given, i)
-    if type(field) ~= "table" then error("map: field " .. i .. ' is not of the form { "name", "type" }', 3) end
+    if type(field) ~= "table" then error(what .. ": field " .. i .. ' is not of the form { "name", "type" }', 3) end
     local name, kind, max_bytes = rawget(field, 1), rawget(field, 2), rawget(field, 3)
     if type(name) ~= "string" or not find(name, "^%a[%w_]*$") or #name > 64 then
-      error("map: field " .. i .. " has a bad name: " .. show(name), 3)
+      error(what .. ": field " .. i .. " has a bad name: " .. show(name), 3)
     end
-    if seen[name] then error("map: field '" .. name .. "' is given twice", 3) end
+    if seen[name] then error(what .. ": field '" .. name .. "' is given twice", 3) end
     if type(kind) ~= "string" or not types[kind] then
-      error("map: field '" .. name .. "' has no type " .. show(kind) .. core.suggest(kind, type_names)
+      error(what .. ": field '" .. name .. "' has no type " .. show(kind) .. core.suggest(kind, type_names)
               .. " (there are " .. concat(type_names, ", ") .. ")", 3)
     end
     for key in pairs(field) do
       if key ~= 1 and key ~= 2 and not (key == 3 and kind == "string") then
-        error("map: field '" .. name .. "': unknown option " .. show(key), 3)
+        error(what .. ": field '" .. name .. "': unknown option " .. show(key), 3)
       end
     end
     if kind == "string" then
-      max_bytes = core.check_number("map", "the size of field '" .. name .. "', as in { \"" .. name .. '", "string", 64 },',
-        max_bytes, nil, 1, 1024, 3)
+      max_bytes = core.check_number(what, "the size of field '" .. name .. "', as in { \"" .. name .. '", "string", 64 },',
+        max_bytes, nil, 1, most_bytes, 3)
     end
     seen[name] = true
     fields[i] = { name = name, type = kind, max_bytes = max_bytes or 0 }
   end
-  if #fields == 0 then error("map: no fields; to know only what is in it, use engine.set", 3) end
-  if #fields > 60 then error("map: at most 60 fields", 3) end
+  if #fields > 60 then error(what .. ": at most 60 fields", 3) end
   return fields
 end
+core.check_fields, core.field_layout, core.text_write = check_fields, layout, text_write
 
 function core.map(options)
   core.check_options("map", options, { "name", "key", "fields", "max", "ttl" }, 2)
   local name = rawget(options, "name")
   if name ~= nil then core.check_name("map", name, 3) end
   local key, key_kind = core.check_any_key("map", rawget(options, "key"), 2)
-  local fields = check_fields(rawget(options, "fields"))
+  local fields = check_fields("map", "fields", rawget(options, "fields"), 1024)
+  if #fields == 0 then error("map: no fields; to know only what is in it, use engine.set", 2) end
   local max = core.check_number("map", "max", rawget(options, "max"), 65536, 1, 16777216, 2)
   local ttl = rawget(options, "ttl")
   if ttl ~= nil then core.check_real("map", "ttl", ttl, nil, 1e-6, 1e9, 2) end

@@ -165,14 +165,14 @@ local function date(at)
 end
 
 local later = {
-  flows = true, block = true,
+  block = true,
 }
 
 local function engine_library()
   local library = {
     counter = core.counter, topk = core.topk, record = core.record, emit = core.emit, log = core.log, now = now,
     date = date, epoch_ns = core.binding.epoch_ns, distinct = core.distinct, histogram = core.histogram, map = core.map,
-    set = core.set, nets = core.nets, rate = core.rate,
+    set = core.set, nets = core.nets, rate = core.rate, flows = core.flows,
   }
   local known = {}
   for name in pairs(library) do known[#known + 1] = name end

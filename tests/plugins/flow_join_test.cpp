@@ -64,12 +64,13 @@ class Workers {
  public:
   using Deal = std::function<std::size_t(const engine_packet&)>;
 
-  Workers(std::size_t count, FlowOptions options, Deal deal)
+  Workers(std::size_t count, FlowOptions options, bool split, Deal deal)
       : options_(std::make_shared<FlowOptions>(std::move(options))), deal_(std::move(deal)) {
     for (std::size_t i = 0; i < count; ++i) {
       parts_.push_back(std::make_unique<FlowPart>(options_, 100'000));
       tables_.push_back(std::make_unique<FlowTable>(options_));
       tables_.back()->attach(*parts_.back());
+      tables_.back()->seat(0, split);
     }
   }
   engine_flow* say(const Say& say) {
@@ -183,8 +184,7 @@ std::vector<Say> conversation() {
 Workers play(std::size_t count, bool split, const Workers::Deal& deal) {
   FlowOptions options;
   options.idle_ns = 5e9;
-  options.split = split;
-  Workers workers(count, options, deal);
+  Workers workers(count, options, split, deal);
   double next = 1;
   for (const Say& say : conversation()) {
     for (; say.at_s >= next; next += 1) workers.interval(next);
@@ -225,8 +225,7 @@ TEST(FlowJoin, HalvesOfDifferentWorkersBecomeTheFlowsThatOneWorkerSees) {
 TEST(FlowJoin, AFlowOfOneDirectionIsPublishedWhenNothingCanFollow) {
   FlowOptions options;
   options.idle_ns = 10e9;
-  options.split = true;
-  Workers workers(2, options, by_flow);
+  Workers workers(2, options, true, by_flow);
   workers.say({.at_s = 1});
   for (int s = 1; s <= 15; ++s) workers.interval(s);
   EXPECT_TRUE(workers.flows.empty());
@@ -238,8 +237,7 @@ TEST(FlowJoin, AFlowOfOneDirectionIsPublishedWhenNothingCanFollow) {
 
 TEST(FlowJoin, TheEndOfTheRunPublishesWhatWaits) {
   FlowOptions options;
-  options.split = true;
-  Workers workers(2, options, by_flow);
+  Workers workers(2, options, true, by_flow);
   workers.say({.at_s = 1});
   workers.end(2);
   ASSERT_EQ(workers.flows.size(), 1u);
@@ -249,8 +247,7 @@ TEST(FlowJoin, TheEndOfTheRunPublishesWhatWaits) {
 TEST(FlowJoin, HalvesFarApartInTimeAreTwoFlows) {
   FlowOptions options;
   options.idle_ns = 1e9;
-  options.split = true;
-  Workers workers(2, options, [](const engine_packet& p) { return p.src_port == 80 ? 1u : 0u; });
+  Workers workers(2, options, true, [](const engine_packet& p) { return p.src_port == 80 ? 1u : 0u; });
   workers.say({.at_s = 1});
   for (int s = 2; s <= 20; ++s) workers.interval(s);
   workers.say(back({.at_s = 20}));
@@ -260,8 +257,7 @@ TEST(FlowJoin, HalvesFarApartInTimeAreTwoFlows) {
 
 TEST(FlowJoin, TheRoundTripIsFoundAcrossWorkers) {
   FlowOptions options;
-  options.split = true;
-  Workers workers(2, options, [](const engine_packet& p) { return p.src_port == 80 ? 1u : 0u; });
+  Workers workers(2, options, true, [](const engine_packet& p) { return p.src_port == 80 ? 1u : 0u; });
   const Say c{.proto = 6, .flags = S, .seq = 7};
   workers.say(c);
   Say answer = back(c);
@@ -284,7 +280,6 @@ TEST(FlowJoin, TheRoundTripIsFoundAcrossWorkers) {
 
 TEST(FlowJoin, AFloodOfHalvesStaysBounded) {
   FlowOptions options;
-  options.split = true;
   options.max_flows = 1000;
   auto shared = std::make_shared<FlowOptions>(options);
   FlowPart total(shared, 0);
@@ -337,7 +332,7 @@ TEST(FlowFields, EveryTypeIsPublishedIfItIsSet) {
     EXPECT_EQ(wide ? field.offset % 8 : 0, 0) << field.name;
   }
   Flows flows(options);
-  flows.table.set_epoch(1'000'000'000'000);
+  flows.table.seat(1'000'000'000'000, false);
   engine_flow& flow = *flows.say({});
   const std::uint8_t a = 255, e = 1, mac[6] = {2, 0, 0, 0, 0xab, 1};
   const std::uint64_t b = UINT64_MAX;
@@ -387,9 +382,8 @@ TEST(FlowFields, ANewFlowHasNoneOfTheLastOnesInItsRow) {
 
 TEST(FlowFields, AJoinedFlowHasThoseOfBothHalves) {
   FlowOptions options;
-  options.split = true;
   options.fields = plugins::FlowFields({{"a", plugins::FieldType::u8}, {"b", plugins::FieldType::u8}});
-  Workers workers(2, options, [](const engine_packet& p) { return p.src_port == 80 ? 1u : 0u; });
+  Workers workers(2, options, true, [](const engine_packet& p) { return p.src_port == 80 ? 1u : 0u; });
   const std::uint8_t one = 1, two = 2;
   set_field(*workers.say({}), options.fields, 0, &one, 1);
   set_field(*workers.say(back({})), options.fields, 1, &two, 1);

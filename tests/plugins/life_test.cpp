@@ -307,6 +307,10 @@ INSTANTIATE_TEST_SUITE_P(
         Sample{
             "NativeCounter",
             "local c = engine.counter{ name = 'c', key = { 'src', 'dst_port' } } function on_packet(p) c:add(p) end"},
+        Sample{"Flows",
+               "local flows = engine.flows{ name = 'f', user = { { 'n', 'u32' } } } function on_packet(p)\n"
+               "local f = flows:add(p) if f.packets > 2 and f.is_forward then f.user.n = (f.user.n or 0) % 100 + 1 end "
+               "end"},
         Sample{"NativeTopK", "local c = engine.topk{ name = 'c', key = 'src' } function on_packet(p) c:add(p) end"},
         Sample{"Record",
                "local r = engine.record{ name = 'r', {'a', 'ip'}, {'b', 'u16'}, {'c', 'string'} }\n"
