@@ -44,7 +44,7 @@ TEST(Load, RefusesUnknownGlobalsAndNamesWhatIsNear) {
       {"count = 0", "eval:1: unknown global 'count'; make it local"},
       {"pritn('x')", "eval:1: unknown name 'pritn'; did you mean 'print'?"},
       {"engine.conter{}", "eval:1: engine has no 'conter'; did you mean 'counter'? (there are counter, date, "},
-      {"engine.flows{}", "eval:1: engine.flows is not available yet in this version"},
+      {"engine.block('10.0.0.1', 1)", "eval:1: engine.block is not available yet in this version"},
       {"uses = {'block'}", "eval:1: 'uses': \"block\" is not available yet in this version; leave the list empty"},
       {"uses = 'block'", "eval:1: 'uses' is a table, got \"block\""},
       {"interval = 0", "eval:1: 'interval' is a number of seconds from 0.001 to 86400, got 0"},
@@ -308,9 +308,9 @@ INSTANTIATE_TEST_SUITE_P(
             "NativeCounter",
             "local c = engine.counter{ name = 'c', key = { 'src', 'dst_port' } } function on_packet(p) c:add(p) end"},
         Sample{"Flows",
-               "local flows = engine.flows{ name = 'f', user = { { 'n', 'u32' } } } function on_packet(p)\n"
-               "local f = flows:add(p) if f.packets > 2 and f.is_forward then f.user.n = (f.user.n or 0) % 100 + 1 end "
-               "end"},
+               "local n, flows = 0, engine.flows{ name = 'f', user = { { 'n', 'u32' } } } function on_packet(p)\n"
+               "local f = flows:add(p) f.user.n = (f.user.n or 0) % 100 + 1\n"
+               "if f.packets > 2 and f.state == 'new' then n = n + f.forward_bytes end end"},
         Sample{"NativeTopK", "local c = engine.topk{ name = 'c', key = 'src' } function on_packet(p) c:add(p) end"},
         Sample{"Record",
                "local r = engine.record{ name = 'r', {'a', 'ip'}, {'b', 'u16'}, {'c', 'string'} }\n"
