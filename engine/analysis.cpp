@@ -194,8 +194,8 @@ void Analysis::end_intervals(std::uint64_t now_ns) noexcept {
   find_next_boundary();
 }
 
-void Analysis::end_interval(std::uint64_t interval_ns, std::uint64_t index, std::uint64_t at_ns,
-                            double place, bool last) noexcept {
+void Analysis::end_interval(std::uint64_t interval_ns, std::uint64_t index, std::uint64_t at_ns, double place,
+                            bool last) noexcept {
   for (auto& slot : slots_)
     if (slot->interval_ns == interval_ns) end_one(slot.get(), index, at_ns, place, last);
   if (summary_ && summary_interval_ns_ == interval_ns) end_one(nullptr, index, at_ns, place, last);

@@ -47,8 +47,7 @@ PluginSet::PluginSet(const cli::Settings& settings, int datalink)
   for (std::size_t i = 0; i < workshop_.size(); ++i) first_.push_back(workshop_.make(i));
 }
 
-void PluginSet::load(const plugins::WorkerInfo& info, std::uint32_t worker, Analysis& analysis,
-                     bool directions_split) {
+void PluginSet::load(const plugins::WorkerInfo& info, std::uint32_t worker, Analysis& analysis, bool directions_split) {
   plugins::Seat seat;
   seat.directions_split = directions_split;
   seat.worker = worker;

@@ -107,7 +107,8 @@ std::unique_ptr<Part> FlowPart::make_empty() const { return std::make_unique<Flo
 
 std::string FlowPart::shape() const {
   return "flows, idle " + std::to_string(options_->idle_ns) + ", active " + std::to_string(options_->active_ns) +
-         ", max " + std::to_string(options_->max_flows) + ", user " + options_->fields.text();
+         ", max " + std::to_string(options_->max_flows) + ", user " + options_->fields.text() +
+         (options_->callback ? ", on_end" : "");
 }
 
 const engine_flow& FlowPart::in_order(std::size_t line) const {
