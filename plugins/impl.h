@@ -70,6 +70,7 @@ struct State::Impl {
   // warm_up.cpp
   void warm_up();
   void dry_batches(std::size_t batches, std::vector<std::uint8_t>& memory, std::size_t& at) noexcept;
+  void dry_single_packets(std::vector<std::uint8_t>& memory, std::size_t& at) noexcept;
   void dry_batch(std::uint32_t count, std::size_t& at) noexcept;
   void check(int status);
   void run_text(const char* code);

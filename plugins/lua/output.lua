@@ -254,6 +254,9 @@ function core.emit(name, value)
   return true
 end
 
+-- Rare results would be compiled in the middle of a run, and some of this cannot be.
+for _, rare in ipairs{ json_value, members, json, core.emit } do jit.off(rare) end
+
 -- log -----------------------------------------------------------------------------------------------------------------
 
 local levels = { error = 0, warn = 1, info = 2, debug = 3 }

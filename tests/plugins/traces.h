@@ -13,8 +13,25 @@ namespace lab {
 class Traces {
  public:
   explicit Traces(plugins::State::Impl& impl) : impl_(impl) {
-    run("trace_events = {}; jit.attach(function(what) trace_events[what] = (trace_events[what] or 0) + 1 end, "
-        "'trace')");
+    lua_getfield(impl_.L, LUA_REGISTRYINDEX, "_PRELOAD");
+    lua_getfield(impl_.L, -1, "jit.util");
+    lua_call(impl_.L, 0, 1);
+    lua_setglobal(impl_.L, "jit_util");
+    lua_pop(impl_.L, 1);
+    run("trace_events, trace_list = {}, ''; local util = jit_util\n"
+        "jit.attach(function(what, trace, func, pc, parent, exit)\n"
+        "  trace_events[what] = (trace_events[what] or 0) + 1\n"
+        "  local at = func and util.funcinfo(func, pc)\n"
+        "  trace_list = trace_list .. what .. ' ' .. tostring(trace) .. (at and ' at ' .. tostring(at.loc) or '') ..\n"
+        "    (what == 'start' and parent and ' from exit ' .. tostring(exit) .. ' of ' .. tostring(parent) or '') .. '\\n'\n"
+        "end, 'trace')");
+  }
+  // What happened, one line each.
+  std::string text() {
+    lua_getfield(impl_.L, LUA_GLOBALSINDEX, "trace_list");
+    const std::string result = lua_tostring(impl_.L, -1);
+    lua_pop(impl_.L, 1);
+    return result;
   }
   int count(const char* what) {
     run("trace_result = trace_events['" + std::string(what) + "'] or 0");
