@@ -43,7 +43,7 @@ void write_record(FileQueue& queue, FileRecordKind kind, std::uint32_t size, dou
     queue.publish();
     room = queue.wait_for_window(bytes);
   }
-  const FileRecord head{static_cast<std::uint32_t>(bytes), kind, engine::LinkType::other, 0, size, size, 0, place};
+  const FileRecord head{static_cast<std::uint32_t>(bytes), kind, engine::LinkType::other, 0, size, size, 0, place, 0};
   std::memcpy(room.data(), &head, sizeof head);
   std::memset(room.data() + sizeof head, static_cast<int>(place) & 0xff, size);
   queue.advance(bytes);
