@@ -71,7 +71,7 @@ void PluginSlot::tick(double now_ns) noexcept {
   if (!ready(now_ns)) return;
   current_->state->tick(now_ns);
   if (current_->state->is_dead()) bury(now_ns);
-  structures_.take_retired();
+  structures_.take_retired(now_ns);
 }
 
 void PluginSlot::stop() noexcept {

@@ -15,6 +15,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "plugins/abi.h"
 
@@ -118,10 +119,16 @@ class Structure {
     if (handle_ != nullptr) {
       handle_->part = active_.get();
       handle_->table = table_.get();
+      finished_ = false;
     }
     if (table_) table_->set_pending(handle_ != nullptr ? handle_->pending : nullptr);
   }
   Handle* handle() const noexcept { return handle_; }
+
+  // No state fills it any more: what its table still holds is content of the interval that ends now.
+  void finish(double now_ns) noexcept {
+    if (table_ && !std::exchange(finished_, true)) table_->finish(now_ns);
+  }
 
   // The filled part, whose ownership goes to the caller, or nullptr while the spare is still with the collector.
   Part* swap() noexcept {
@@ -159,6 +166,7 @@ class Structure {
   std::unique_ptr<Part> active_;
   std::unique_ptr<Table> table_;
   Handle* handle_ = nullptr;
+  bool finished_ = false;  // since no state fills it
   std::atomic<Part*> returned_;
 };
 

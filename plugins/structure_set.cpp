@@ -35,8 +35,10 @@ Structure* StructureSet::find(const Structure& wanted) const {
   return nullptr;
 }
 
-std::unique_ptr<Structure> StructureSet::take_retired() noexcept {
+std::unique_ptr<Structure> StructureSet::take_retired(double now_ns) noexcept {
   if (!any_retired_) return nullptr;
+  for (const auto& structure : all_)
+    if (structure->handle() == nullptr) structure->finish(now_ns);
   const auto done = std::find_if(all_.begin(), all_.end(), [](const auto& s) {
     // Of one without a name nothing will be published.
     return s->handle() == nullptr && (s->name().empty() || (s->is_whole() && s->active().empty()));

@@ -17,8 +17,9 @@ class StructureSet {
 
   const std::vector<std::unique_ptr<Structure>>& all() const noexcept { return all_; }
 
-  // Out of those that no state fills any more, one whose content has all been published, or nothing.
-  std::unique_ptr<Structure> take_retired() noexcept;
+  // Before an interval ends, of those that no state fills any more: what their tables hold goes to their parts; one
+  // whose content has all been published is taken out.
+  std::unique_ptr<Structure> take_retired(double now_ns) noexcept;
 
  private:
   Structure* find(const Structure& wanted) const;

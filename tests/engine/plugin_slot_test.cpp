@@ -290,6 +290,17 @@ TEST_F(PluginSlotTest, AStructureOfAnotherShapeTakesThePlaceOfTheOldWhichRetires
   EXPECT_EQ(slot_->structures().all().size(), 1u);
 }
 
+TEST_F(PluginSlotTest, FlowsOfATableThatRetiresArePublished) {
+  load("local f = engine.flows{ name = 'f' } function on_packet(p) f:add(p) end");
+  run(0);
+  reload("local f = engine.flows{ name = 'f', max = 1000 } function on_packet(p) f:add(p) end", "plugin_reloaded");
+  plugins::Structure& old = *slot_->structures().all()[0];
+  ASSERT_EQ(old.handle(), nullptr);
+  EXPECT_TRUE(old.active().empty());
+  slot_->tick(2 * kSecond_ns);
+  EXPECT_GT(old.active().lines(), 10u) << "the flows that were open";
+}
+
 TEST_F(PluginSlotTest, AReloadEndsAQuarantine) {
   load("local n = 0 function on_packet(p) error('bad') end");
   for (int i = 0; i < 4; ++i) run(i * 1e6);
