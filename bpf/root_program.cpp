@@ -35,8 +35,10 @@ void raise_memlock_limit() noexcept {
 
 // Before the load: sizes, and which stages there are. A map or program of an absent stage is not created.
 void configure(root_bpf& skeleton, const RootConfig& config) {
-  const bool has_block = !config.block.addresses.empty();
-  const bool has_networks = !config.block.networks.empty();
+  const auto addresses = static_cast<__u32>(config.block.addresses.size()) + config.more_addresses;
+  const auto networks = static_cast<__u32>(config.block.networks.size()) + config.more_networks;
+  const bool has_block = addresses != 0;
+  const bool has_networks = networks != 0;
   const bool has_filter = config.filter.has_value();
   skeleton.rodata->has_block = has_block;
   skeleton.rodata->has_block_networks = has_networks;
@@ -44,10 +46,9 @@ void configure(root_bpf& skeleton, const RootConfig& config) {
   bpf_map__set_max_entries(skeleton.maps.root_counts, config.queues);
   bpf_map__set_max_entries(skeleton.maps.root_sockets, config.queues);
   bpf_map__set_autocreate(skeleton.maps.root_block, has_block);
-  if (has_block) bpf_map__set_max_entries(skeleton.maps.root_block, static_cast<__u32>(config.block.addresses.size()));
+  if (has_block) bpf_map__set_max_entries(skeleton.maps.root_block, addresses);
   bpf_map__set_autocreate(skeleton.maps.root_block_nets, has_networks);
-  if (has_networks)
-    bpf_map__set_max_entries(skeleton.maps.root_block_nets, static_cast<__u32>(config.block.networks.size()));
+  if (has_networks) bpf_map__set_max_entries(skeleton.maps.root_block_nets, networks);
   bpf_map__set_autocreate(skeleton.maps.root_slots, has_filter);
   bpf_program__set_autoload(skeleton.progs.root_deliver, has_filter);
   bpf_program__set_autoload(skeleton.progs.root_pass, has_filter);
@@ -111,6 +112,8 @@ RootProgram RootProgram::load(const RootConfig& config) {
     put_program(fds.slots.get(), ROOT_SLOT_DELIVER, bpf_program__fd(skeleton->progs.root_deliver));
     put_program(fds.slots.get(), ROOT_SLOT_PASS, bpf_program__fd(skeleton->progs.root_pass));
   }
+  if (const int fd = bpf_map__fd(skeleton->maps.root_block); fd >= 0) fds.addresses = duplicate(fd);
+  if (const int fd = bpf_map__fd(skeleton->maps.root_block_nets); fd >= 0) fds.networks = duplicate(fd);
   RootProgram program(std::move(fds), config.queues);
   if (config.filter) program.set_filter(*config.filter);
   return program;
@@ -141,6 +144,24 @@ void RootProgram::set_socket(std::uint32_t queue, int socket_fd) {
 }
 
 void RootProgram::clear_socket(std::uint32_t queue) noexcept { bpf_map_delete_elem(fds_.sockets.get(), &queue); }
+
+int RootProgram::block(const root_block_address& address) noexcept {
+  const __u8 present = 1;
+  return bpf_map_update_elem(fds_.addresses.get(), &address, &present, BPF_ANY) == 0 ? 0 : errno;
+}
+
+int RootProgram::block(const root_block_network& network) noexcept {
+  const __u8 present = 1;
+  return bpf_map_update_elem(fds_.networks.get(), &network, &present, BPF_ANY) == 0 ? 0 : errno;
+}
+
+int RootProgram::unblock(const root_block_address& address) noexcept {
+  return bpf_map_delete_elem(fds_.addresses.get(), &address) == 0 ? 0 : errno;
+}
+
+int RootProgram::unblock(const root_block_network& network) noexcept {
+  return bpf_map_delete_elem(fds_.networks.get(), &network) == 0 ? 0 : errno;
+}
 
 root_counters RootProgram::counters(std::uint32_t queue) const {
   std::vector<root_counters> by_cpu(static_cast<std::size_t>(libbpf_num_possible_cpus()));

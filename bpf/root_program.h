@@ -1,8 +1,9 @@
 // The one XDP program per interface, with its maps: block list -> filter -> socket map, every frame counted.
 //
 // A RootProgram owns descriptors only: program, maps, and (once attached) the link. It is loaded, attached and detached
-// by the thread that sets up and ends the run; counters() may be called by any thread at any time. The order at the end
-// is the caller's: clear_socket() for each queue, detach(), then close the sockets, then their memory.
+// by the thread that sets up and ends the run; counters(), block() and unblock() may be called by any thread at any
+// time. The order at the end is the caller's: clear_socket() for each queue, detach(), then close the sockets, then
+// their memory.
 #pragma once
 
 #include <cstdint>
@@ -21,16 +22,22 @@ struct RootConfig {
   // those that are captured. A frame of a queue beyond goes to the kernel's stack uncounted.
   std::uint32_t queues = 1;
   BlockList block;
+  // Room for sources that are blocked while it runs, beside those of `block`. With either the stage is in.
+  std::uint32_t more_addresses = 0;
+  std::uint32_t more_networks = 0;
   std::optional<std::string> filter;  // tcpdump's language; nothing: no filter stage, all frames go to the sockets
 };
 
 // Ready descriptors, for a program that was loaded elsewhere (a privileged helper, a test's own program). They are
-// owned by the RootProgram made of them. `slots` is invalid where the program has no filter stage.
+// owned by the RootProgram made of them. `slots` is invalid where the program has no filter stage, the last two
+// where it has no block list of that kind.
 struct RootFds {
   engine::UniqueFd program;
-  engine::UniqueFd sockets;   // XSKMAP by queue
-  engine::UniqueFd counters;  // PERCPU_ARRAY of root_counters by queue
-  engine::UniqueFd slots;     // PROG_ARRAY, see root_slot
+  engine::UniqueFd sockets;    // XSKMAP by queue
+  engine::UniqueFd counters;   // PERCPU_ARRAY of root_counters by queue
+  engine::UniqueFd slots;      // PROG_ARRAY, see root_slot
+  engine::UniqueFd addresses;  // HASH of root_block_address
+  engine::UniqueFd networks;   // LPM_TRIE of root_block_network
 };
 
 class RootProgram {
@@ -59,6 +66,13 @@ class RootProgram {
   // xsk_rcv_check) and shows only as a redirect error.
   void set_socket(std::uint32_t queue, int socket_fd);
   void clear_socket(std::uint32_t queue) noexcept;
+
+  // A source more or less in the block list, while frames arrive. 0 or the errno: E2BIG or ENOSPC where it is full,
+  // ENOENT where there is no such entry, EBADF where there is no such stage. From Linux 5.19 on without capabilities.
+  int block(const root_block_address& address) noexcept;
+  int block(const root_block_network& network) noexcept;
+  int unblock(const root_block_address& address) noexcept;
+  int unblock(const root_block_network& network) noexcept;
 
   root_counters counters(std::uint32_t queue) const;  // summed over CPUs
 

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "bpf/block_list.h"
+#include "engine/block/timed_blocks.h"
 #include "xsk/sizes.h"
 
 namespace engine {
@@ -29,22 +30,25 @@ bpf::AttachRequest attach_request(xsk::RequestedMode mode) {
   }
 }
 
-bpf::BlockList block_list(const cli::Settings& settings) {
+bpf::RootConfig root_config(const cli::Settings& settings, const xsk::Link& link, bool plugins_block) {
+  return {.queues = std::max(link.rx_queues, link.max_rx_queues.value_or(0)),
+          .block = operators_block_list(settings),
+          .more_addresses = plugins_block ? TimedBlocks::kMaxAddresses : 0,
+          .more_networks = plugins_block ? TimedBlocks::kMaxNetworks : 0,
+          .filter = settings.filter.empty() ? std::nullopt : std::optional<std::string>(settings.filter)};
+}
+
+}  // namespace
+
+bpf::BlockList operators_block_list(const cli::Settings& settings) {
   bpf::BlockList list;
   if (!settings.block_path.empty()) list = bpf::read_block_file(settings.block_path);
   for (const std::string& entry : settings.block) bpf::add_block_entry(entry, "block", list);
   return list;
 }
 
-bpf::RootConfig root_config(const cli::Settings& settings, const xsk::Link& link) {
-  return {.queues = std::max(link.rx_queues, link.max_rx_queues.value_or(0)),
-          .block = block_list(settings),
-          .filter = settings.filter.empty() ? std::nullopt : std::optional<std::string>(settings.filter)};
-}
-
-}  // namespace
-
-Capture::Capture(const cli::Settings& settings, const cli::Log& log, std::optional<bpf::RootProgram> ready)
+Capture::Capture(const cli::Settings& settings, const cli::Log& log, std::optional<bpf::RootProgram> ready,
+                 bool plugins_block)
     : link_(xsk::read_link(settings.interface)), program_(std::move(ready)) {
   if (!link_.is_up)
     throw SetupError(ExitCode::machine_cannot, "interface " + link_.name, "is down",
@@ -53,7 +57,7 @@ Capture::Capture(const cli::Settings& settings, const cli::Log& log, std::option
   chunk_bytes_ = xsk::chunk_bytes_for(link_.mtu_bytes, link_.driver, link_.name);
   xsk::raise_memlock_limit();
 
-  open_program(settings, log);
+  open_program(settings, log, plugins_block);
   // Attaching may change the number of queues (virtio adds its spare pairs) and take the link down for a while.
   if (!xsk::wait_for_carrier(link_.ifindex, kCarrierTimeout))
     log.warn("interface " + link_.name + " has no carrier; nothing will arrive until it has");
@@ -68,8 +72,8 @@ Capture::Capture(const cli::Settings& settings, const cli::Log& log, std::option
   if (const auto counters = xsk::read_device_counters(link_.ifindex)) device_at_start_ = *counters;
 }
 
-void Capture::open_program(const cli::Settings& settings, const cli::Log& log) {
-  if (!program_) program_ = bpf::RootProgram::load(root_config(settings, link_));
+void Capture::open_program(const cli::Settings& settings, const cli::Log& log, bool plugins_block) {
+  if (!program_) program_ = bpf::RootProgram::load(root_config(settings, link_, plugins_block));
   program_->attach(link_.ifindex, link_.name, attach_request(settings.mode),
                    settings.replace ? bpf::Foreign::replace : bpf::Foreign::refuse);
   if (!program_->fallback_reason().empty())

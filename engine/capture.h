@@ -31,12 +31,17 @@ struct CaptureShare {
   std::vector<std::unique_ptr<Lane>> lanes;  // parallel to the sockets
 };
 
+// What --block and the configuration list. Throws SetupError(bad_usage).
+bpf::BlockList operators_block_list(const cli::Settings& settings);
+
 class Capture {
  public:
   // Attaches the program with an empty socket map: until start() all traffic goes to the kernel's stack. Throws
   // SetupError. Says on the log what was obtained and why not more. `ready`: a root program that somebody else loaded
-  // (a privileged helper, a test); without it one is loaded as the settings say.
-  Capture(const cli::Settings& settings, const cli::Log& log, std::optional<bpf::RootProgram> ready = std::nullopt);
+  // (a privileged helper, a test); without it one is loaded as the settings say. `plugins_block`: with room for what
+  // plugins block.
+  Capture(const cli::Settings& settings, const cli::Log& log, std::optional<bpf::RootProgram> ready = std::nullopt,
+          bool plugins_block = false);
 
   void start();  // fills the socket map: frames arrive from here on
   // Clears the map, detaches, and waits until no frame is on its way through the program any more.
@@ -53,7 +58,7 @@ class Capture {
   std::vector<std::pair<std::string, std::uint64_t>> device_counters() const;  // the change since the start
 
  private:
-  void open_program(const cli::Settings& settings, const cli::Log& log);
+  void open_program(const cli::Settings& settings, const cli::Log& log, bool plugins_block);
   void place_workers(const cli::Settings& settings);
   void open_sockets(const cli::Settings& settings, const cli::Log& log);
   QueueLedger program_ledger(std::uint32_t queue) const;

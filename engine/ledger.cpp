@@ -112,6 +112,7 @@ void write_plugin(JsonWriter& json, const PluginLedger& plugin) {
   json.unsigned_number("errors", plugin.errors);
   json.unsigned_number("cutoffs", plugin.cutoffs);
   json.unsigned_number("capture_refused", plugin.capture_refused);
+  json.unsigned_number("actions_refused", plugin.actions_refused);
   json.unsigned_number("reloads", plugin.reloads);
   json.text("state", plugin.state);
   json.end_item();
@@ -134,6 +135,17 @@ void write_write(JsonWriter& json, const WriteLedger& write) {
   json.unsigned_number("bytes", write.bytes);
   json.unsigned_number("dropped", write.dropped);
   json.unsigned_number("comments_cut", write.comments_cut);
+  json.end_object();
+}
+
+void write_blocks(JsonWriter& json, const BlockLedger& blocks) {
+  json.begin_object("blocks");
+  json.unsigned_number("blocked", blocks.blocked);
+  json.unsigned_number("unblocked", blocks.unblocked);
+  json.unsigned_number("repeated", blocks.repeated);
+  json.unsigned_number("refused_never", blocks.refused_never);
+  json.unsigned_number("refused_full", blocks.refused_full);
+  json.unsigned_number("failed", blocks.failed);
   json.end_object();
 }
 
@@ -165,6 +177,7 @@ std::string RunLedger::json() const {
   json.unsigned_number("lines_dropped", output.lines_dropped);
   json.end_object();
   if (write) write_write(json, *write);
+  if (blocks) write_blocks(json, *blocks);
   json.unsigned_number("time_clamped", time_clamped);
   json.begin_object("device");
   for (const auto& [name, value] : device) json.unsigned_number(name, value);

@@ -77,6 +77,7 @@ struct PluginLedger {
   std::uint64_t errors = 0;
   std::uint64_t cutoffs = 0;
   std::uint64_t capture_refused = 0;  // packets that it wanted written to a file and that are not
+  std::uint64_t actions_refused = 0;  // calls of engine.block() and p:bypass() that returned false
   std::uint64_t reloads = 0;
   std::string state = "running";
 };
@@ -92,6 +93,16 @@ struct WorkerLedger {
 struct OutputLedger {
   std::uint64_t lines = 0;
   std::uint64_t lines_dropped = 0;  // the reader was too slow
+};
+
+// What became of the plugins' requests to block a source.
+struct BlockLedger {
+  std::uint64_t blocked = 0;
+  std::uint64_t unblocked = 0;      // their time was over
+  std::uint64_t repeated = 0;       // was blocked already: extended
+  std::uint64_t refused_never = 0;  // this machine, a gateway, --never-block
+  std::uint64_t refused_full = 0;
+  std::uint64_t failed = 0;  // the kernel refused
 };
 
 // Packets written to a file with --write.
@@ -111,6 +122,7 @@ struct RunLedger {
   std::vector<WorkerLedger> workers;
   OutputLedger output;
   std::optional<WriteLedger> write;
+  std::optional<BlockLedger> blocks;
   std::uint64_t time_clamped = 0;                             // files: time stamps that went back
   std::vector<std::pair<std::string, std::uint64_t>> device;  // a cross-check, never added
 

@@ -15,6 +15,8 @@
 
 #include "bpf/filter.h"
 #include "engine/analysis.h"
+#include "engine/block/blocker.h"
+#include "engine/block/own_addresses.h"
 #include "engine/capture.h"
 #include "engine/cli/privileges.h"
 #include "engine/cli/promiscuous.h"
@@ -24,6 +26,7 @@
 #include "engine/results/status.h"
 #include "engine/session.h"
 #include "engine/worker.h"
+#include "plugins/blocks.h"
 
 namespace engine {
 namespace {
@@ -32,6 +35,8 @@ constexpr std::size_t kRing_bytes = 512u << 10;  // of results, per worker
 constexpr std::uint64_t kSecond_ns = 1'000'000'000;
 // How often the main thread looks whether the interface is still there.
 constexpr std::uint64_t kLook_ns = kSecond_ns / 4;
+// A flood goes on until the collector has seen that its source is to be blocked.
+constexpr int kBlockPause_ms = 4;
 
 UniqueFd make_eventfd() {
   UniqueFd fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
@@ -56,6 +61,7 @@ class LiveRun {
  private:
   void prepare();
   void load_analyses();
+  void make_blocker();
   void open_packet_file(std::uint64_t epoch_ns);
   void make_collector();
   void start_threads();
@@ -88,7 +94,9 @@ class LiveRun {
   // memory and sockets after the workers that used them.
   std::optional<cli::Promiscuous> promiscuous_;
   std::optional<Capture> capture_;
-  std::unique_ptr<PacketWriter> packet_file_;  // its lanes outlive the workers
+  std::unique_ptr<PacketWriter> packet_file_;             // its lanes outlive the workers
+  std::optional<Blocker> blocker_;                        // where a plugin uses "block"
+  std::vector<std::unique_ptr<plugins::Blocks>> blocks_;  // then: by worker
   std::vector<std::unique_ptr<Analysis>> analyses_;
   RunControl control_;
   std::vector<std::unique_ptr<Worker>> workers_;
@@ -102,10 +110,28 @@ void LiveRun::prepare() {
   cli::require_capabilities("capture on " + settings_.interface);
   outputs_ = open_outputs(settings_, false, [this] { return look(); });
   plugins_.emplace(settings_, bpf::filter_ethernet);  // before the interface is touched
-  capture_.emplace(settings_, log_);
+  capture_.emplace(settings_, log_, std::nullopt, plugins_->uses(ENGINE_USE_BLOCK));
+  if (plugins_->uses(ENGINE_USE_BLOCK)) make_blocker();
   if (!settings_.no_promisc) promiscuous_.emplace(capture_->link().name);
   load_analyses();
   make_collector();
+}
+
+void LiveRun::make_blocker() {
+  BlockerConfig config;
+  config.kernel = kernel_list(capture_->program());
+  config.permanent = sources_of(operators_block_list(settings_));
+  config.never = own_addresses();
+  if (!settings_.never_block_path.empty()) {
+    const std::vector<Source> listed = sources_of(bpf::read_block_file(settings_.never_block_path));
+    config.never.insert(config.never.end(), listed.begin(), listed.end());
+  }
+  for (const cli::PluginSetting& plugin : settings_.plugins) config.plugins.push_back(plugin.name);
+  config.tell = [this](std::string_view event, std::string_view members) {
+    collector_->event(wall_ns(), event, members);
+  };
+  config.log = &log_;
+  blocker_.emplace(std::move(config));
 }
 
 void LiveRun::open_packet_file(std::uint64_t epoch_ns) {
@@ -127,9 +153,11 @@ void LiveRun::load_analyses() {
     plugins::WorkerInfo info{capture_->link().name, share.placement.queues,
                              static_cast<std::int32_t>(share.placement.cpu),
                              static_cast<std::int32_t>(share.placement.node)};
+    if (blocker_) blocks_.push_back(std::make_unique<plugins::Blocks>(blocker_->full()));
     // A NIC may hash the directions of a connection to different queues.
     const bool split = capture_->shares().size() > 1;
-    plugins_->load(info, static_cast<std::uint32_t>(analyses_.size()), *analysis, split);
+    plugins_->load(info, static_cast<std::uint32_t>(analyses_.size()), *analysis, split,
+                   blocker_ ? blocks_.back().get() : nullptr);
     const auto* frames = reinterpret_cast<const std::uint8_t*>(share.memory.bytes().data());
     analysis->begin(frames, epoch_ns);
     std::vector<Lane*> lanes;
@@ -146,6 +174,13 @@ void LiveRun::make_collector() {
   config.interfaces = {capture_->link().name};
   config.drops = [this] { return drop_rows(ledger_total(look())); };
   config.log = plugin_log(log_);
+  if (blocker_) {
+    config.longest_pause_ms = kBlockPause_ms;
+    config.block = [this](std::uint8_t plugin, const engine_block& request) {
+      blocker_->take(plugin, request, monotonic_ns());
+    };
+    config.each_round = [this] { blocker_->expire(monotonic_ns()); };
+  }
   config.on_reader_gone = [this] { signal_eventfd(stop_.get()); };
   config.on_failure = [this](const std::string& line) {
     log_.error(line);
@@ -318,6 +353,7 @@ RunLedger LiveRun::ledger() {
   count_lost_results(*collector_, first_of_worker, run.queues);
   run.output = collector_->ledger();
   run.device = capture_->device_counters();
+  if (blocker_) run.blocks = blocker_->ledger();
   close_packet_file(packet_file_.get(), run);
   return run;
 }

@@ -138,6 +138,7 @@ bool PluginSlot::adopt(Prepared* fresh, bool reload) noexcept {
   past_.packets += old.packets;
   past_.errors += old.errors;
   past_.capture_refused += old.capture_refused;
+  past_.actions_refused += old.actions_refused;
   workshop_.put_away(current_.release());
   current_.reset(fresh);
   if (reload) {
@@ -189,6 +190,7 @@ PluginSlot::Figures PluginSlot::figures() const noexcept {
   all.packets += now.packets;
   all.errors += now.errors;
   all.capture_refused += now.capture_refused;
+  all.actions_refused += now.actions_refused;
   all.memory_bytes = now.memory_bytes;
   all.condition = quarantined_ ? "quarantined" : current_->state->condition();
   return all;

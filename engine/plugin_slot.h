@@ -61,6 +61,7 @@ class PluginSlot {
     std::uint64_t cutoffs = 0;  // states that died, by time or memory
     std::uint64_t reloads = 0;
     std::uint64_t capture_refused = 0;
+    std::uint64_t actions_refused = 0;
     std::size_t memory_bytes = 0;
     std::string_view condition;  // "running", "quarantined", or what its state died of
   };

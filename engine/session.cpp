@@ -43,15 +43,22 @@ std::vector<plugins::PluginSpec> plugin_specs(const cli::Settings& settings) {
 }
 
 PluginSet::PluginSet(const cli::Settings& settings, int datalink)
-    : workshop_(plugin_specs(settings), datalink, !settings.write_path.empty()) {
-  for (std::size_t i = 0; i < workshop_.size(); ++i) first_.push_back(workshop_.make(i));
+    : workshop_(plugin_specs(settings), datalink,
+                {.writes_packets = !settings.write_path.empty(), .is_live = settings.pcap_path.empty()}) {
+  for (std::size_t i = 0; i < workshop_.size(); ++i) {
+    first_.push_back(workshop_.make(i));
+    uses_ |= first_.back()->state->uses();
+  }
+  workshop_.settle_uses(uses_);
 }
 
-void PluginSet::load(const plugins::WorkerInfo& info, std::uint32_t worker, Analysis& analysis, bool directions_split) {
+void PluginSet::load(const plugins::WorkerInfo& info, std::uint32_t worker, Analysis& analysis, bool directions_split,
+                     plugins::Blocks* blocks) {
   plugins::Seat seat;
   seat.directions_split = directions_split;
   seat.worker = worker;
   seat.info = info;
+  seat.blocks = blocks;
   for (std::size_t i = 0; i < workshop_.size(); ++i)
     workshop_.add_slot(i, analysis.add_plugin(workshop_, i, seat, std::move(first_[i])));
   if (workshop_.size() == 0) analysis.add_summary(kSummaryInterval_ns);
@@ -137,6 +144,7 @@ std::vector<PluginLedger> plugin_ledgers(const std::vector<Analysis*>& analyses)
       if (figures.condition != "running") ledger.state = figures.condition;
       ledger.memory_bytes += figures.memory_bytes;
       ledger.capture_refused += figures.capture_refused;
+      ledger.actions_refused += figures.actions_refused;
       sampled_packets += slot.figures.sampled_packets;
       sampled_ns += slot.figures.sampled_ns;
     }

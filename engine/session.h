@@ -15,6 +15,7 @@
 #include "engine/results/collector.h"
 #include "engine/results/output.h"
 #include "engine/write/packet_writer.h"
+#include "plugins/native.h"
 #include "plugins/runtime.h"
 
 namespace engine {
@@ -27,7 +28,10 @@ class PluginSet {
   // Throws SetupError for a plugin that does not load.
   PluginSet(const cli::Settings& settings, int datalink);
   // Seats every plugin at the worker, or the built-in summary if there is none. `directions_split`: see plugins::Seat.
-  void load(const plugins::WorkerInfo& info, std::uint32_t worker, Analysis& analysis, bool directions_split = false);
+  // `blocks`: where engine.block() leads; null: nowhere. Outlives the workers.
+  void load(const plugins::WorkerInfo& info, std::uint32_t worker, Analysis& analysis, bool directions_split = false,
+            plugins::Blocks* blocks = nullptr);
+  bool uses(engine_use what) const noexcept { return (uses_ & what) != 0; }  // any of them declares it
   // From here on dead states are replaced and files are watched, if settings say so. What the threads that are started
   // later inherit (cores, privileges) is the caller's. After the collector has workers; end with stop().
   void start(const cli::Settings& settings, const cli::Log& log, Collector& collector);
@@ -39,6 +43,7 @@ class PluginSet {
  private:
   Workshop workshop_;
   std::vector<std::unique_ptr<Prepared>> first_;  // for the first worker
+  std::uint32_t uses_ = 0;
 };
 
 // Whether results go to a person (the live table) or to a program (JSON lines).

@@ -18,6 +18,7 @@
 #include "engine/gen/traffic.h"
 #include "engine/plugin_slot.h"
 #include "plugins/json_text.h"
+#include "plugins/native.h"
 
 namespace engine {
 namespace {
@@ -43,8 +44,8 @@ plugins::Traffic WarmUpTraffic::view() const noexcept {
   return {packets_, reinterpret_cast<const std::uint8_t*>(memory_.data())};
 }
 
-Workshop::Workshop(std::vector<plugins::PluginSpec> specs, int datalink, bool writes_packets)
-    : datalink_(datalink), writes_packets_(writes_packets) {
+Workshop::Workshop(std::vector<plugins::PluginSpec> specs, int datalink, Source source)
+    : datalink_(datalink), source_(source) {
   for (plugins::PluginSpec& spec : specs) {
     plugins_.push_back(std::make_unique<Plugin>());
     plugins_.back()->spec = std::move(spec);
@@ -64,7 +65,8 @@ std::unique_ptr<Prepared> Workshop::make_of(std::size_t plugin, const plugins::P
   plugins::Binding binding;
   binding.registry = &plugins_[plugin]->registry;
   binding.plugin_index = static_cast<std::uint8_t>(plugin);
-  binding.writes_packets = writes_packets_;
+  binding.writes_packets = source_.writes_packets;
+  binding.blocks_sources = source_.is_live;
   binding.traffic = traffic_.view();
   auto prepared = std::make_unique<Prepared>();
   prepared->state = std::make_unique<plugins::State>(spec, binding);
@@ -252,6 +254,10 @@ void Workshop::reload_plugin(std::size_t number, plugins::PluginSpec spec) {
 
 // What the run was set up with and no reload can change.
 void Workshop::require_same_ground(const Plugin& plugin, const Prepared& fresh) const {
+  // The program on the interface has no such stage: it was left out when it was loaded.
+  if (source_.is_live && (fresh.state->uses() & ~settled_uses_ & ENGINE_USE_BLOCK) != 0)
+    throw SetupError(ExitCode::bad_usage, "plugin " + plugin.spec.name,
+                     "it uses \"block\" now, which no plugin did when the run began", "stop and start again");
   if (plugin.slots.empty() || fresh.state->interval_ns() == plugin.slots.front()->interval_ns()) return;
   throw SetupError(ExitCode::bad_usage, "plugin " + plugin.spec.name, "its interval is another one than before",
                    "stop and start again to change it");

@@ -45,8 +45,11 @@ struct Prepared {
 
 class Workshop {
  public:
-  // `writes_packets`: p:capture() will find a file.
-  Workshop(std::vector<plugins::PluginSpec> specs, int datalink, bool writes_packets);
+  struct Source {
+    bool writes_packets = false;  // p:capture() will find a file
+    bool is_live = false;         // engine.block() will find a kernel
+  };
+  Workshop(std::vector<plugins::PluginSpec> specs, int datalink, Source source);
   ~Workshop();
   Workshop(const Workshop&) = delete;
   Workshop& operator=(const Workshop&) = delete;
@@ -57,6 +60,8 @@ class Workshop {
   const plugins::Registry& registry(std::size_t plugin) const noexcept { return plugins_[plugin]->registry; }
   // Throws SetupError as State does, also for a filter that is none.
   std::unique_ptr<Prepared> make(std::size_t plugin);
+  // What the kernel is set up for from now on, as `uses` of the plugins that were made: a reload may need no more.
+  void settle_uses(std::uint32_t uses) noexcept { settled_uses_ = uses; }
   void add_slot(std::size_t plugin, PluginSlot& slot) { plugins_[plugin]->slots.push_back(&slot); }
   struct Running {
     const cli::Log& log;
@@ -106,7 +111,8 @@ class Workshop {
 
   std::vector<std::unique_ptr<Plugin>> plugins_;
   int datalink_;
-  bool writes_packets_;
+  Source source_;
+  std::uint32_t settled_uses_ = 0;
   WarmUpTraffic traffic_;
   std::optional<Running> running_;
   UniqueFd bell_;

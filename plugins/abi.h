@@ -80,13 +80,22 @@ enum engine_message_kind {
   ENGINE_MESSAGE_INTERVAL = 5, /* an interval ended: u64 index; every part of it has been sent */
   ENGINE_MESSAGE_PROGRESS = 6, /* files: everything up to `place` has been processed */
   ENGINE_MESSAGE_ERROR = 7,    /* a plugin's error: text with file:line */
-  ENGINE_MESSAGE_EVENT = 8     /* what became of a plugin: as JSON; the name is the event's */
+  ENGINE_MESSAGE_EVENT = 8,    /* what became of a plugin: as JSON; the name is the event's */
+  ENGINE_MESSAGE_BLOCK = 9     /* engine_block: engine.block() */
 };
 
 /* Addresses of a plugins::Part and of the plugins::Structure that it goes back to. */
 struct engine_part {
   uint64_t part;
   uint64_t owner;
+};
+
+/* Whose packets a plugin wants dropped, and for how long. */
+struct engine_block {
+  struct engine_addr first;
+  double seconds;
+  uint32_t bits; /* of 128 that count; 128: an address */
+  uint32_t _unused;
 };
 
 /* Where the library's Lua code appends messages: a window of the worker's queue, set anew by C++ before each crossing.
@@ -113,4 +122,5 @@ static_assert(sizeof(engine_addr) == 16);
 static_assert(sizeof(engine_packet) == 128, "two cache lines");
 static_assert(sizeof(engine_message) == 24);
 static_assert(sizeof(engine_part) == 16);
+static_assert(sizeof(engine_block) == 32);
 #endif

@@ -381,6 +381,7 @@ void State::set_epoch(std::uint64_t epoch_ns) noexcept {
 const std::string& State::name() const noexcept { return impl_->spec.name; }
 const std::string& State::filter() const noexcept { return impl_->instance.filter; }
 std::uint64_t State::interval_ns() const noexcept { return impl_->instance.interval_ns; }
+std::uint32_t State::uses() const noexcept { return impl_->shared.uses; }
 const std::vector<RecordSchema>& State::schemas() const noexcept { return impl_->instance.schemas; }
 std::vector<Structure*>& State::structures() noexcept { return impl_->instance.structures; }
 void State::join(StructureSet& kept) noexcept { kept.join(impl_->instance.owned, impl_->instance.structures); }
@@ -394,6 +395,7 @@ Statistics State::statistics() const noexcept {
   Statistics result = impl_->stats;
   result.dead = impl_->dead;
   result.capture_refused = impl_->shared.capture_refused;
+  result.actions_refused = impl_->shared.actions_refused;
   result.memory_bytes = impl_->arena.used_bytes();
   result.peak_memory_bytes = impl_->arena.peak_bytes();
   return result;

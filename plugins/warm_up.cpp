@@ -10,6 +10,7 @@
 #include <cstring>
 #include <ctime>
 
+#include "plugins/blocks.h"
 #include "plugins/impl.h"
 #include "plugins/marks.h"
 
@@ -43,6 +44,10 @@ void State::Impl::warm_up() {
   const auto dry_marks = std::make_unique<Marks>();
   dry_marks->begin(Marks::kMaxPackets);
   if (bound.marks != nullptr || bound.writes_packets) shared.marks = reinterpret_cast<engine_marks*>(dry_marks.get());
+  // Nor is anything blocked: requests end in the dry outbox.
+  constexpr static std::atomic<std::uint32_t> kNeverFull{0};
+  Blocks dry_blocks(kNeverFull);
+  if (bound.blocks != nullptr || bound.blocks_sources) shared.blocks = reinterpret_cast<engine_blocks*>(&dry_blocks);
   shared.cell.frames = bound.traffic.frames;
   const std::uint64_t until = cpu_time_ns() + kWarmUpLimit_ns;
   std::size_t at = 0;
@@ -73,6 +78,8 @@ void State::Impl::warm_up() {
   shared.cell = engine_cell{bound.frames, 0, 0, shared.cell.generation};
   shared.marks = reinterpret_cast<engine_marks*>(bound.marks);
   shared.capture_refused = 0;
+  shared.blocks = reinterpret_cast<engine_blocks*>(bound.blocks);
+  shared.actions_refused = 0;
   shared.outbox = engine_outbox{};
   shared.pending = 0;
   stats = Statistics{};

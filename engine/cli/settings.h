@@ -51,6 +51,7 @@ struct Settings {
   bool watch = false;                   // plugins whose files change are loaded anew
   std::span<char* const> command_line;  // to read it again; empty: there is none
   std::string block_path;
+  std::string never_block_path;
   std::vector<std::string> block;  // addresses and networks from the configuration
 
   std::uint32_t workers = 0;  // 0: min(queues, cores of the NIC's node - 1), at least 1

@@ -71,6 +71,11 @@ void add_source(std::vector<Option>& to, Settings& s) {
                .help = "drop packets from the addresses and networks listed in FILE",
                .value = text(s.block_path),
                .config_key = "capture.block_file"},
+              {.name = "never-block",
+               .value_name = "FILE",
+               .help = "plugins must not block the addresses and networks listed in FILE",
+               .value = text(s.never_block_path),
+               .config_key = "capture.never_block_file"},
               {.name = {}, .value = list(s.block), .config_key = "capture.block"},
               {.name = "replace",
                .help = "take the place of an XDP program that is attached already",
@@ -232,8 +237,8 @@ std::vector<Option> plugin_options(PluginSetting& p) {
 }
 
 bool is_live_only(std::string_view name) {
-  constexpr std::string_view live[] = {"queues",     "mode", "take-all", "block", "replace",
-                                       "no-promisc", "wait", "rx-ring",  "frames"};
+  constexpr std::string_view live[] = {"queues",  "mode",       "take-all", "block",   "never-block",
+                                       "replace", "no-promisc", "wait",     "rx-ring", "frames"};
   return std::find(std::begin(live), std::end(live), name) != std::end(live);
 }
 

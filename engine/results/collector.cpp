@@ -17,7 +17,6 @@ namespace engine {
 namespace {
 
 constexpr int kBusy_ms = 1;
-constexpr int kIdle_ms = 20;
 constexpr int kFinish_ms = 1000;  // what a slow reader gets at the end of a live run
 constexpr std::uint64_t kStall_ns = 200'000'000;
 
@@ -123,7 +122,7 @@ void Collector::run() {
     const std::size_t taken = round();
     rounds_.fetch_add(1, std::memory_order_release);
     if (config_.in_order) rounds_.notify_all();  // live, nobody waits
-    pause_ms = taken != 0 ? kBusy_ms : std::min(2 * pause_ms, kIdle_ms);
+    pause_ms = taken != 0 ? kBusy_ms : std::min(2 * pause_ms, config_.longest_pause_ms);
     if (!all_drained()) sleep(pause_ms);
   }
   close();
@@ -147,6 +146,7 @@ void Collector::sleep(int timeout_ms) noexcept {
 std::size_t Collector::round() {
   std::size_t taken = 0;
   held_back_ = false;
+  if (config_.each_round) config_.each_round();
   for (std::size_t i = 0; i < workers_.size(); ++i) taken += take(i);
   if (config_.in_order) watch_for_stall(taken);
   publish_intervals();

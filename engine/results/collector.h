@@ -4,8 +4,9 @@
 // Live, results come out as they come in. For a capture file they come out in the order of the packets, whatever the
 // number of workers: see order.h. There a full ring makes the worker wait, and the worker its source.
 //
-// The thread looks at the rings each millisecond while there is something, up to 20 ms apart when there is nothing:
-// a worker pays no system call for waking it, and an idle engine costs 50 short wake-ups a second.
+// The thread looks at the rings each millisecond while there is something, up to 20 ms apart when there is nothing
+// (less where what plugins say takes effect in the kernel): a worker pays no system call for waking it, and an idle
+// engine costs 50 short wake-ups a second.
 #pragma once
 
 #include <atomic>
@@ -44,10 +45,13 @@ struct CollectorConfig {
   bool in_order = false;  // files
   std::uint64_t summary_interval_ns = 1'000'000'000;
   std::vector<std::string> interfaces;  // as the summary line names them
+  int longest_pause_ms = 20;            // between two looks at the rings
 
   // Called on the collector's thread. `drops`: totals so far, live only (in a file they depend on timing).
   std::function<std::vector<LedgerRow>()> drops;
   std::function<void(int level, std::string_view plugin, std::string_view text)> log;  // 0 error … 3 debug
+  std::function<void(std::uint8_t plugin, const engine_block& request)> block;
+  std::function<void()> each_round;
   std::function<void()> on_reader_gone;                     // once: nobody reads the results any more
   std::function<void(const std::string& line)> on_failure;  // once: an output cannot be written
 };

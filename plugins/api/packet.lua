@@ -56,6 +56,8 @@ end]],
     { "view(off: integer, len?: integer): engine.view?", "Bytes without making a string." },
     { "payload(): engine.view", "The payload." },
     { "ts_ns(): integer", "Ns since 1970 as an exact 64-bit value." },
+    { "bypass(seconds: number): boolean",
+      'Have the kernel pass this flow by, for so long. Needs `uses = { "bypass" }`. No source can do this yet: false, counted.' },
     { "capture(comment?: string|engine.view): boolean", "Have it written to the capture file; false if there is none." },
   },
 }

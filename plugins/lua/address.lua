@@ -55,6 +55,8 @@ local net_of = memoised(function(text)
   return net_t(band(first._hi, mask[0]), band(first._lo, mask[1]), mask[0], mask[1], prefix)
 end)
 
+core.net_of = net_of
+
 -- What ip"10.0.0.1" does: `ip` is a table, the standard library's, that can be called.
 function core.ip_call(_, text)
   if type(text) ~= "string" then error('ip: a text expected, as in ip"10.0.0.1", got ' .. show(text), 2) end

@@ -18,6 +18,7 @@ local function bad_packet(name) error("call it as p:" .. name .. "(...)", 3) end
 local function bad_view(name) error("call it as view:" .. name .. "(...)", 3) end
 
 local methods = {}
+core.packet_methods = methods
 
 function methods.u8(p, off)
   if not istype(packet_t, p) then bad_packet("u8") end
@@ -96,7 +97,7 @@ local fields = {
   "time", "len", "caplen", "queue", "hash", "rss_hash", "eth_type", "vlan", "inner_vlan", "ip_version", "proto", "ttl",
   "tos", "is_fragment", "src_port", "dst_port", "tcp_flags", "tcp_seq", "tcp_ack", "tcp_window", "icmp_type",
   "icmp_code", "l3_off", "l4_off", "payload_off", "payload_len", "src4", "dst4", "src", "dst", "ts_source",
-  "u8", "u16", "u32", "find", "string", "view", "payload", "ts_ns", "capture",
+  "u8", "u16", "u32", "find", "string", "view", "payload", "ts_ns", "capture", "bypass",
 }
 
 core.members["a packet"] = fields
@@ -114,7 +115,6 @@ local function packet_index(p, key)
   local method = methods[key]
   if method then return method end
   if key == "ts_source" then return sources[p._ts_source] end
-  if key == "bypass" then error("p:" .. key .. " is not available yet in this version", 2) end
   error("a packet has no field '" .. (type(key) == "string" and key or type(key)) .. "'" .. core.suggest(key, fields), 2)
 end
 

@@ -164,22 +164,17 @@ local function date(at)
   return ffi.string(date_buffer, core.natives.format_time(core.binding.epoch_ns + ffi.cast("int64_t", at), date_buffer))
 end
 
-local later = {
-  block = true,
-}
-
 local function engine_library()
   local library = {
     counter = core.counter, topk = core.topk, record = core.record, emit = core.emit, log = core.log, now = now,
     date = date, epoch_ns = core.binding.epoch_ns, distinct = core.distinct, histogram = core.histogram, map = core.map,
-    set = core.set, nets = core.nets, rate = core.rate, flows = core.flows,
+    block = core.block, set = core.set, nets = core.nets, rate = core.rate, flows = core.flows,
   }
   local known = {}
   for name in pairs(library) do known[#known + 1] = name end
   table.sort(known)
   return setmetatable(library, {
     __index = function(_, key)
-      if later[key] then error("engine." .. key .. " is not available yet in this version", 2) end
       error("engine has no '" .. safe_tostring(key) .. "'" .. suggest(key, known) .. " (there are "
               .. concat(known, ", ") .. ")", 2)
     end,
@@ -244,8 +239,10 @@ local function set_global(instance, key, value)
     error("'interval' is a number of seconds from 0.001 to 86400, got " .. show(value), 3)
   end
   if key == "filter" and find(value, "\0", 1, true) then error("'filter' contains a zero byte", 3) end
-  if key == "uses" and next(value) ~= nil then
-    error("'uses': " .. show(select(2, next(value))) .. " is not available yet in this version; leave the list empty", 3)
+  if key == "uses" then
+    local declared, problem = core.read_uses(value)
+    if not declared then error(problem, 3) end
+    instance.uses = declared
   end
   instance.settings[key] = value
 end
@@ -285,12 +282,14 @@ function core.set_epoch(instance) rawset(instance.engine, "epoch_ns", core.bindi
 -- time: what the JIT compiler learnt of them in one instance holds in the next.
 function core.instantiate(chunk, worker)
   math.randomseed(worker + 1) -- the same packets give the same results in every run
-  local instance = { settings = {}, engine = engine_library(), args = copy_args(core.args), loaded = false, drains = {} }
+  local instance = { settings = {}, engine = engine_library(), args = copy_args(core.args), loaded = false, drains = {}, uses = 0 }
   core.current = instance
+  binding.uses = 0
   instance.require = make_require(instance)
   setfenv(chunk, environment(instance, function(_, key, value) set_global(instance, key, value) end))
   chunk()
   instance.loaded = true
+  binding.uses = instance.uses
   local s = instance.settings
   if s.on_packet and s.on_batch then error(core.plugin .. ": on_packet and on_batch exclude each other", 0) end
   if not (s.on_packet or s.on_batch or s.on_tick or s.on_start or s.on_stop) then

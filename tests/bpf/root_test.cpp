@@ -85,6 +85,33 @@ TEST(Root, DropsASourceInABlockedNetwork) {
   EXPECT_EQ(run_udp(root, "2001:db8:2::1"), static_cast<std::uint32_t>(XDP_PASS));
 }
 
+TEST(Root, BlocksAndUnblocksSourcesWhileItRuns) {
+  NEEDS_ROOT();
+  bpf::RootConfig config = blocking({"192.0.2.0/24"});
+  config.more_addresses = 2;
+  config.more_networks = 1;
+  auto root = bpf::RootProgram::load(config);
+  const bpf::BlockList list = blocking({"10.0.0.1", "10.0.0.2", "10.0.0.3", "172.16.0.0/12", "2001:db8::/32"}).block;
+  EXPECT_EQ(run_udp(root, "10.0.0.1"), static_cast<std::uint32_t>(XDP_PASS));
+  EXPECT_EQ(root.block(list.addresses[0]), 0);
+  EXPECT_EQ(root.block(list.addresses[0]), 0) << "again";
+  EXPECT_EQ(root.block(list.networks[0]), 0);
+  EXPECT_EQ(run_udp(root, "10.0.0.1"), static_cast<std::uint32_t>(XDP_DROP));
+  EXPECT_EQ(run_udp(root, "172.16.0.1"), static_cast<std::uint32_t>(XDP_DROP));
+  EXPECT_EQ(run_udp(root, "192.0.2.1"), static_cast<std::uint32_t>(XDP_DROP));
+  EXPECT_EQ(run_udp(root, "10.0.0.2"), static_cast<std::uint32_t>(XDP_PASS));
+  EXPECT_EQ(root.block(list.addresses[1]), 0);
+  EXPECT_EQ(root.block(list.addresses[2]), E2BIG) << "kernel/bpf/hashtab.c";
+  EXPECT_EQ(root.block(list.networks[1]), ENOSPC) << "kernel/bpf/lpm_trie.c";
+  EXPECT_EQ(root.unblock(list.addresses[0]), 0);
+  EXPECT_EQ(root.unblock(list.addresses[0]), ENOENT);
+  EXPECT_EQ(root.unblock(list.networks[0]), 0);
+  EXPECT_EQ(run_udp(root, "10.0.0.1"), static_cast<std::uint32_t>(XDP_PASS));
+  EXPECT_EQ(run_udp(root, "172.16.0.1"), static_cast<std::uint32_t>(XDP_PASS));
+  EXPECT_EQ(run_udp(root, "192.0.2.1"), static_cast<std::uint32_t>(XDP_DROP));
+  EXPECT_EQ(bpf::RootProgram::load({}).block(list.addresses[0]), EBADF) << "no such stage";
+}
+
 TEST(Root, DoesNotTakeAllOfIpv6ForAllOfIpv4) {
   NEEDS_ROOT();
   const auto six = bpf::RootProgram::load(blocking({"::/0"}));

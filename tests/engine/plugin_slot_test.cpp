@@ -45,7 +45,7 @@ class PluginSlotTest : public ::testing::Test {
   }
 
   void load(const std::string& code, bool lossless = true) {
-    workshop_ = std::make_unique<Workshop>(std::vector{spec(code)}, 1, false);
+    workshop_ = std::make_unique<Workshop>(std::vector{spec(code)}, 1, Workshop::Source{});
     plugins::Seat seat;
     seat.packets = packets_.data();
     seat.frames = memory();

@@ -43,9 +43,10 @@ TEST(Load, RefusesUnknownGlobalsAndNamesWhatIsNear) {
       {"function on_paket(p) end", "eval:1: unknown global 'on_paket'; did you mean 'on_packet'?"},
       {"count = 0", "eval:1: unknown global 'count'; make it local"},
       {"pritn('x')", "eval:1: unknown name 'pritn'; did you mean 'print'?"},
-      {"engine.conter{}", "eval:1: engine has no 'conter'; did you mean 'counter'? (there are counter, date, "},
-      {"engine.block('10.0.0.1', 1)", "eval:1: engine.block is not available yet in this version"},
-      {"uses = {'block'}", "eval:1: 'uses': \"block\" is not available yet in this version; leave the list empty"},
+      {"engine.conter{}", "eval:1: engine has no 'conter'; did you mean 'counter'? (there are block, counter, "},
+      {"uses = {'blok'}", "eval:1: 'uses': \"blok\" is unknown; did you mean 'block'? (there are block, bypass, rate)"},
+      {"uses = {'block', 5}", "eval:1: 'uses': 5 is unknown (there are block, bypass, rate)"},
+      {"uses = {block = true}", "eval:1: 'uses' is a list of names, as in uses = { \"block\" }"},
       {"uses = 'block'", "eval:1: 'uses' is a table, got \"block\""},
       {"interval = 0", "eval:1: 'interval' is a number of seconds from 0.001 to 86400, got 0"},
       {"interval = 0/0", "eval:1: 'interval' is a number of seconds"},
@@ -86,12 +87,13 @@ TEST(Load, ReadsSettingsAndTypedArguments) {
   Lab lab;
   lab.spec.args = {{"k", 20.0}, {"f", -1.5}, {"on", true}, {"off", false}, {"text", "20"}, {"name", "a b"}};
   lab.load(
-      "filter = 'udp port 53' interval = 0.25 uses = {}\n"
+      "filter = 'udp port 53' interval = 0.25 uses = {'block', 'rate'}\n"
       "assert(args.k == 20 and args.f == -1.5 and args.on == true and args.off == false)\n"
       "assert(args.text == '20' and args.name == 'a b' and args.none == nil and filter == 'udp port 53')\n"
       "function on_packet(p) end");
   EXPECT_EQ(lab.state->filter(), "udp port 53");
   EXPECT_EQ(lab.state->interval_ns(), 250'000'000u);
+  EXPECT_EQ(lab.state->uses(), std::uint32_t{ENGINE_USE_BLOCK | ENGINE_USE_RATE});
 }
 
 TEST(Load, CapsTheTextOfAnError) {

@@ -139,9 +139,4 @@ TEST(Address, RefusesWhatIsNoAddressOrNetwork) {
   }
 }
 
-TEST(Packet, NamesWhatComesLater) {
-  Lab lab;
-  EXPECT_EQ(lab.error_of("p:bypass()"), "eval:2: p:bypass is not available yet in this version");
-}
-
 }  // namespace
