@@ -52,6 +52,8 @@ class RateLimit {
 // Why a state is out of service.
 enum class Death : std::uint8_t { none, memory, deadline };
 
+struct DryPass;  // warm_up.cpp
+
 struct State::Impl {
   Impl(const PluginSpec& spec, const Binding& binding);
   ~Impl();
@@ -69,9 +71,10 @@ struct State::Impl {
   std::string error_text() noexcept;
   // warm_up.cpp
   void warm_up();
-  void dry_batches(std::size_t batches, std::vector<std::uint8_t>& memory, std::size_t& at) noexcept;
-  void dry_single_packets(std::vector<std::uint8_t>& memory, std::size_t& at) noexcept;
-  void dry_batch(std::uint32_t count, std::size_t& at) noexcept;
+  void dry_batches(std::size_t batches, DryPass& pass) noexcept;
+  void dry_small_batches(DryPass& pass) noexcept;
+  void end_dry_interval(DryPass& pass) noexcept;
+  void dry_batch(std::uint32_t count, DryPass& pass) noexcept;
   void check(int status);
   void run_text(const char* code);
   Registry& registry() noexcept { return bound.registry != nullptr ? *bound.registry : own_registry; }

@@ -176,16 +176,23 @@ void State::Impl::call_hook(const char* name, const double* argument) noexcept {
   if (status != 0 && !dead) report_error();
 }
 
-// Callbacks that the crossing left in tables. One that fails is reported; those behind it wait for the next crossing.
+// Callbacks that the crossing left in tables: each declared callback has a function that takes from its queue until it
+// is empty. Called from here one by one: where compiled code has to return to Lua it can't go on, but to C it can. One
+// that fails is reported; those behind it wait for the next crossing.
 void State::Impl::drain() noexcept {
   if (shared.pending == 0 || dead) return;
   entered = "a table's callback";
   begin_crossing(0);
+  shared.pending = 0;
   int status = 0;
   guarded([&] {
-    lua_getfield(L, kCore, "drain");
-    lua_pushvalue(L, kInstance);
-    status = lua_pcall(L, 1, 0, 0);
+    lua_getfield(L, kInstance, "drains");
+    const auto count = static_cast<int>(lua_objlen(L, -1));
+    for (int i = 1; i <= count && status == 0; ++i) {
+      lua_rawgeti(L, -1, i);
+      status = lua_pcall(L, 0, 0, 0);
+    }
+    lua_remove(L, status == 0 ? -1 : -2);
   });
   if (status == 0 || dead) return;
   report_error();

@@ -18,13 +18,19 @@ namespace plugins {
 namespace {
 
 constexpr int kPolyClosures = 3;
-constexpr int kDryRounds = 8;  // after those
+// After those: how many packets each round goes on by. What follows what is a path of its own, so the order changes.
+// Every eighth one is what plugins that parse look for, connections from their beginning to their end.
+constexpr std::size_t kSteps[] = {1, 1, 8, 3, 1, 8, 5, 8};
+constexpr int kDryRounds = std::size(kSteps);
 constexpr std::uint32_t kBatchesPerRound = 24;
 constexpr std::uint32_t kBatchSizes[] = {256, 64, 16};  // full ones first
 constexpr std::size_t kStride = 1;  // so that every packet is once the first of a batch: that has a trace of its own
 constexpr std::uint64_t kRoundLimit_ns = 50'000'000;
 constexpr std::uint64_t kWarmUpLimit_ns = 200'000'000;
+constexpr double kLong_ns = 86'400e9;  // a day
 constexpr std::size_t kScratch_bytes = 64u << 10;
+constexpr int kTicks = 64;  // a round: a function is compiled when it has been called 112 times
+constexpr std::uint64_t kTicksLimit_ns = 5'000'000;
 
 // The thread's own: on a busy machine a warm-up takes longer, but is not cut short.
 std::uint64_t cpu_time_ns() noexcept {
@@ -35,11 +41,24 @@ std::uint64_t cpu_time_ns() noexcept {
 
 }  // namespace
 
+// Where the dry instances are in the built-in traffic, and memory for what they say.
+struct DryPass {
+  std::vector<std::uint8_t> memory;
+  std::size_t at;
+  std::size_t step;
+
+  engine_outbox outbox() noexcept { return {memory.data(), 0, static_cast<std::uint32_t>(memory.size()), 0, 0}; }
+  void go_on(std::size_t size) noexcept {
+    at += step;
+    if (at < size) return;
+    at = (at + (step > 1 && size % step == 0 ? 1 : 0)) % size;  // the packets between, next time
+  }
+};
+
 void State::Impl::warm_up() {
   if (bound.traffic.packets.empty()) return;
   // A side exit becomes a trace of its own after 10 visits; dry rounds are short, so they count double and more.
   run_text("jit.opt.start('hotexit=2')");
-  std::vector<std::uint8_t> memory(kScratch_bytes);
   // Dry packets are in no file, but p:capture() is to return what it will later.
   const auto dry_marks = std::make_unique<Marks>();
   dry_marks->begin(Marks::kMaxPackets);
@@ -50,7 +69,7 @@ void State::Impl::warm_up() {
   if (bound.blocks != nullptr || bound.blocks_sources) shared.blocks = reinterpret_cast<engine_blocks*>(&dry_blocks);
   shared.cell.frames = bound.traffic.frames;
   const std::uint64_t until = cpu_time_ns() + kWarmUpLimit_ns;
-  std::size_t at = 0;
+  DryPass pass{std::vector<std::uint8_t>(kScratch_bytes), 0, 1};
   for (int round = 0; round < kPolyClosures + kDryRounds && cpu_time_ns() < until; ++round) {
     // What the dry instances before it left must not count against the cap.
     if (arena.used_bytes() > spec.memory_bytes / 4) guarded([&] { lua_gc(L, LUA_GCCOLLECT, 0); });
@@ -59,18 +78,18 @@ void State::Impl::warm_up() {
     call_on_start();
     if (round < kPolyClosures) continue;
     loading = false;  // what may be declared then only fails here too
+    pass.step = kSteps[round - kPolyClosures];
     // The first traces should be of what is common later, tables that know their keys, not of the first packet of each
     // key. So the first of these rounds begins in the interpreter; the others give their side exits to the rest.
     if (round == kPolyClosures) {
       luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
-      dry_batches(2 * bound.traffic.packets.size() / bound.capacity + 2, memory, at);
+      dry_batches(2 * bound.traffic.packets.size() / bound.capacity + 2, pass);
       check(0);
       luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_ON);
     }
-    dry_batches(kBatchesPerRound, memory, at);
-    if (round >= kPolyClosures + kDryRounds / 2) dry_single_packets(memory, at);
-    const double now_ns = bound.packets[bound.capacity].time;
-    call_hook("on_tick", &now_ns);
+    dry_batches(kBatchesPerRound, pass);
+    if (round >= kPolyClosures + kDryRounds / 2) dry_small_batches(pass);
+    end_dry_interval(pass);
     loading = true;
     check(0);
   }
@@ -86,38 +105,56 @@ void State::Impl::warm_up() {
   run_text("jit.opt.start('hotexit=10')");
 }
 
-void State::Impl::dry_batches(std::size_t batches, std::vector<std::uint8_t>& memory, std::size_t& at) noexcept {
+void State::Impl::dry_batches(std::size_t batches, DryPass& pass) noexcept {
   const std::uint64_t until = cpu_time_ns() + kRoundLimit_ns;
   for (std::size_t i = 0; i < batches && cpu_time_ns() < until; ++i) {
     for (const std::uint32_t size : kBatchSizes) {
-      shared.outbox = engine_outbox{memory.data(), 0, static_cast<std::uint32_t>(memory.size()), 0, 0};
-      dry_batch(std::min(size, bound.capacity), at);
-      at = (at + kStride) % bound.traffic.packets.size();
+      dry_batch(std::min(size, bound.capacity), pass);
+      pass.at = (pass.at + kStride) % bound.traffic.packets.size();
     }
   }
 }
 
-// Each packet as a batch of its own, the loops being compiled by now: with a batch's last packet every path ends in an
-// exit of its own, which rare packets would else find hot in the middle of a run.
-void State::Impl::dry_single_packets(std::vector<std::uint8_t>& memory, std::size_t& at) noexcept {
+// Each packet as the last of a batch, alone and behind another, the loops being compiled by now: with it every path
+// ends in an exit of its own, which rare packets would else make hot in the middle of a run.
+void State::Impl::dry_small_batches(DryPass& pass) noexcept {
   const std::uint64_t until = cpu_time_ns() + kRoundLimit_ns;
-  for (std::size_t i = 0; i < bound.traffic.packets.size() && cpu_time_ns() < until; ++i) {
-    shared.outbox = engine_outbox{memory.data(), 0, static_cast<std::uint32_t>(memory.size()), 0, 0};
-    dry_batch(1, at);
+  for (const std::uint32_t size : {1, 2}) {
+    for (std::size_t i = 0; i < bound.traffic.packets.size() && cpu_time_ns() < until; i += size) dry_batch(size, pass);
+  }
+}
+
+// Long after the last packet: what ends by time does, and its callbacks are made.
+void State::Impl::end_dry_interval(DryPass& pass) noexcept {
+  const double now_ns = bound.packets[bound.capacity].time;
+  for (Structure* structure : instance.structures)
+    if (Table* table = structure->table()) table->advance(now_ns + kLong_ns);
+  const bool has_callbacks = shared.pending != 0;
+  const std::uint64_t until = cpu_time_ns() + kTicksLimit_ns;
+  for (int i = 0; i < kTicks && cpu_time_ns() < until; ++i) {
+    shared.outbox = pass.outbox();
+    if (has_callbacks) shared.pending = 1;
+    drain();
+    call_hook("on_tick", &now_ns);
   }
 }
 
 // One batch of the built-in traffic, from where the last one ended.
-void State::Impl::dry_batch(std::uint32_t count, std::size_t& at) noexcept {
+void State::Impl::dry_batch(std::uint32_t count, DryPass& pass) noexcept {
   const auto packets = bound.traffic.packets;
-  for (std::uint32_t i = 0; i < count; ++i, at = (at + 1) % packets.size()) {
-    std::memcpy(static_cast<void*>(bound.packets + i), &packets[at], sizeof(engine_packet));
+  for (std::uint32_t i = 0; i < count; ++i, pass.go_on(packets.size())) {
+    std::memcpy(static_cast<void*>(bound.packets + i), &packets[pass.at], sizeof(engine_packet));
   }
+  shared.outbox = pass.outbox();
   if (!has_packet_hook || dead) return;
   begin_crossing(count);
-  if (by_batch) return offer_batch();
+  if (by_batch) {
+    offer_batch();
+    return drain();
+  }
   const bool indexed = !instance.filter.empty();
   offer(indexed ? kRunIndex : kRun, 0, count - 1, indexed);
+  drain();
 }
 
 }  // namespace plugins

@@ -58,8 +58,14 @@ struct Segment {
   Content payload;
 };
 
+// What the two sides of a connection have sent so far: the client's next sequence number and the server's.
+struct Progress {
+  std::uint32_t client;
+  std::uint32_t server;
+};
+
 // RFC 9293, 3.1.
-Content tcp_frame(const Segment& segment, unsigned serial) {
+Content tcp_frame(const Segment& segment, unsigned serial, Progress& sent) {
   ByteWriter out;
   add_ethernet(out, 0x0800);
   const std::size_t length = 20 + segment.options.size() + segment.payload.size();
@@ -69,8 +75,10 @@ Content tcp_frame(const Segment& segment, unsigned serial) {
   const std::size_t begin = out.at();
   out.u16(segment.from_client ? 1024 + serial : segment.port);
   out.u16(segment.from_client ? segment.port : 1024 + serial);
-  out.u32(1000 * serial);
-  out.u32((segment.flags & ack) != 0 ? 7000 : 0);
+  std::uint32_t& mine = segment.from_client ? sent.client : sent.server;
+  out.u32(mine);
+  out.u32((segment.flags & ack) == 0 ? 0 : segment.from_client ? sent.server : sent.client);
+  mine += static_cast<std::uint32_t>(segment.payload.size()) + ((segment.flags & (syn | fin)) != 0 ? 1 : 0);
   out.u16(static_cast<unsigned>((20 + segment.options.size()) / 4 << 12 | segment.flags));
   out.u16(0xfaf0);
   out.u32(0);
@@ -179,21 +187,22 @@ Content arp(unsigned operation, unsigned host) {
 
 }  // namespace
 
-std::vector<std::vector<std::byte>> sample_frames() {
+std::vector<std::vector<std::byte>> sample_frames(unsigned round) {
   std::vector<Content> frames;
-  unsigned serial = 0;
+  unsigned serial = 4 * round;
   for (const std::string host : {"www.example.com", "api.example.net", "static.example.org", "login.example.net"}) {
     const std::string request =
         "GET /index.html HTTP/1.1\r\nHost: " + host + "\r\nUser-Agent: curl/8.5.0\r\nAccept: */*\r\n\r\n";
     const Content found = text("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 5\r\n\r\nhello");
     const Content missing = text("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+    Progress sent{1000 * serial, 7000};
     for (const Segment& segment :
          {Segment{true, 80, syn, syn_options(1460), {}}, Segment{false, 80, syn | ack, syn_options(1400), {}},
           Segment{true, 80, ack, {}, {}}, Segment{true, 80, psh | ack, {}, text(request)},
           Segment{false, 80, psh | ack, {}, serial % 2 == 0 ? found : missing}, Segment{true, 80, fin | ack, {}, {}},
           Segment{true, 443, syn, syn_options(1460), {}}, Segment{true, 443, psh | ack, {}, tls_hello(host)},
           Segment{false, 443, rst | ack, {}, {}}})
-      frames.push_back(tcp_frame(segment, serial));
+      frames.push_back(tcp_frame(segment, serial, sent));
     frames.push_back(serial % 2 == 0 ? icmp_error(3, 3) : icmp_error(11, 0));  // port unreachable; time exceeded
     frames.push_back(arp(serial % 2 + 1, serial));
     ++serial;

@@ -10,6 +10,7 @@
 
 namespace engine::gen {
 
-std::vector<std::vector<std::byte>> sample_frames();
+// Each round has other clients and connections.
+std::vector<std::vector<std::byte>> sample_frames(unsigned round = 0);
 
 }  // namespace engine::gen

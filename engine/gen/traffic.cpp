@@ -113,7 +113,9 @@ FrameSet builtin_frames(std::size_t count) {
   spec.flows = 1000;
   spec.zipf = 1;
   Traffic traffic(spec);
-  const auto samples = sample_frames();
+  std::vector<std::vector<std::byte>> samples;
+  std::size_t next_sample = 0;
+  unsigned round = 0;
   FrameSet set;
   const auto room = [&](std::size_t size_bytes) {
     const std::size_t offset = (set.memory.size() + 63) & ~std::size_t{63};
@@ -124,7 +126,11 @@ FrameSet builtin_frames(std::size_t count) {
   };
   for (std::size_t i = 0; i < count; ++i) {
     if (i % sample_every == sample_every - 1) {
-      const auto& sample = samples[i / sample_every % samples.size()];
+      if (next_sample == samples.size()) {
+        samples = sample_frames(round++);
+        next_sample = 0;
+      }
+      const auto& sample = samples[next_sample++];
       std::memcpy(room(sample.size()), sample.data(), sample.size());
       continue;
     }

@@ -24,10 +24,3 @@ function core.run_index(on_packet, first, last)
 end
 
 function core.run_batch(on_batch) on_batch(batch) end
-
--- Calls what waits in the tables: each declared callback has a drain, which takes from its queue until it is empty.
-function core.drain(instance)
-  binding.pending = 0
-  local drains = instance.drains
-  for i = 1, #drains do drains[i]() end
-end

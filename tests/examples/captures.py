@@ -197,8 +197,10 @@ def syn_flood():
     return timed
 
 
-def connection(timed, at, client, server, port, rtt_server, rtt_client, segments=3, again=(), ending="fin"):
+def connection(timed, at, client, server, port, rtt_server, rtt_client, segments=3, again=(), ending="fin", ask=b"q" * 100):
     """A whole connection; `again`: which of the server's segments are sent twice."""
+    asked = 1001 + len(ask)
+
     def say(time, forward, flags, seq, ack, payload=b""):
         ends = (client, server, port, 443) if forward else (server, client, 443, port)
         timed.append((time, segment(*ends, flags, seq, ack, payload)))
@@ -206,22 +208,22 @@ def connection(timed, at, client, server, port, rtt_server, rtt_client, segments
     say(at + rtt_server, False, "SA", 9000, 1001)
     at += rtt_server + rtt_client
     say(at, True, "A", 1001, 9001)
-    say(at + MS, True, "PA", 1001, 9001, b"q" * 100)
+    say(at + MS, True, "PA", 1001, 9001, ask)
     at += MS + rtt_server
     for i in range(segments):
         seq = 9001 + 500 * i
-        say(at + i * MS, False, "PA", seq, 1101, b"r" * 500)
+        say(at + i * MS, False, "PA", seq, asked, b"r" * 500)
         if i in again:
-            say(at + i * MS + 300 * MS, False, "PA", seq, 1101, b"r" * 500)
-        say(at + i * MS + rtt_client + (300 * MS if i in again else 0), True, "A", 1101, seq + 500)
+            say(at + i * MS + 300 * MS, False, "PA", seq, asked, b"r" * 500)
+        say(at + i * MS + rtt_client + (300 * MS if i in again else 0), True, "A", asked, seq + 500)
     at += 400 * MS
     end = 9001 + 500 * segments
     if ending == "rst":
-        say(at, True, "RA", 1101, end)
+        say(at, True, "RA", asked, end)
     elif ending == "fin":
-        say(at, True, "FA", 1101, end)
-        say(at + rtt_server, False, "FA", end, 1102)
-        say(at + rtt_server + rtt_client, True, "A", 1102, end + 1)
+        say(at, True, "FA", asked, end)
+        say(at + rtt_server, False, "FA", end, asked + 1)
+        say(at + rtt_server + rtt_client, True, "A", asked + 1, end + 1)
 
 
 def tcp():
@@ -229,8 +231,9 @@ def tcp():
     timed = []
     for i in range(60):
         client, server = (v6(i % 9 + 1), "2001:db8:1::1") if i % 6 == 5 else (v4(i % 9 + 1), f"198.51.100.{1 + i % 3}")
-        connection(timed, i * 70 * MS, client, server, 11000 + i, (5 + 11 * i % 47) * MS, (2 + 7 * i % 23) * MS // 2,
-                   segments=2 + i % 4, again=(1,) if i % 10 == 4 else (), ending=("fin", "fin", "rst", "open")[i % 4])
+        connection(timed, i * 70 * MS, client, server, 11000 + i, (5 + 11 * i % 47 + (600 if i == 33 else 0)) * MS, (2 + 7 * i % 23) * MS // 2,
+                   segments=2 + i % 4, again=(1,) if i % 10 == 4 else (), ending=("fin", "fin", "rst", "open")[i % 4],
+                   ask=(b"q" * 100, old_hello("www.example.org"), b"GET / HTTP/1.1\r\nHost: example.net\r\n\r\n")[i % 3])
     for i in range(6):  # nobody answers; the SYN is sent again
         timed += [(i * 500 * MS + wait, segment(v4(40 + i), "198.51.100.99", 12000, 443, "S", seq=7)) for wait in (0, SECOND)]
     for i in range(20):  # and flows that are no connections

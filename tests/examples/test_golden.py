@@ -205,3 +205,48 @@ def test_port_scan_finds_what_tshark_counts(capture):
         for source, rate in found.items():  # over the last 7/8 to 8/8 of 60 s
             n = Counter(pair[0] for pair in pairs)[source]
             assert n / 60 <= rate <= n / 52.5
+
+
+@needs_tshark
+def test_flows_are_tsharks_streams(capture):
+    rows = tshark(capture("flows"), "tcp or udp", "tcp.stream", "udp.stream", "frame.len", "ip.proto", "ipv6.nxt")
+    streams, sizes = Counter(), Counter()
+    for row in rows:
+        stream = (6, row[0]) if row[0] else (17, row[1])
+        streams[stream] += 1
+        sizes[stream] += int(row[2])
+    lines = of_type("flows", "flows")
+    assert Counter((line["proto"], *both(line, "packets"), *both(line, "bytes")) for line in lines) == Counter(
+        (proto, streams[proto, stream], sizes[proto, stream]) for proto, stream in streams)
+    named = tshark(capture("flows"), "tls.handshake.extensions_server_name or http.host",
+                   "tls.handshake.extensions_server_name", "http.host")
+    assert Counter(line["user"]["name"] for line in lines if "user" in line) == Counter(row[0] or row[1] for row in named)
+    assert len(named) == 40
+
+
+def both(line, what):
+    return [line["forward"][what] + line["reverse"][what]]
+
+
+@needs_tshark
+def test_round_trips_and_retransmissions_are_tsharks(capture):
+    # Of connections whose SYN was sent again there is none: which of the two was answered is not known.
+    rows = tshark(capture("tcp_rtt"), "tcp.flags.syn == 1 and tcp.flags.ack == 1", "tcp.stream", "tcp.analysis.ack_rtt",
+                  "ip.src", "ipv6.src")
+    servers = sorted(float(row[1]) * 1000 for row in rows)
+    first_acks = {}
+    for stream, rtt in tshark(capture("tcp_rtt"), "tcp.analysis.initial_rtt", "tcp.stream", "tcp.analysis.initial_rtt"):
+        first_acks.setdefault(stream, float(rtt) * 1000)
+    both_ways = {row[0]: float(row[1]) * 1000 for row in rows}
+    clients = sorted(first_acks[stream] - both_ways[stream] for stream in both_ways)
+    for name, there in (("tcp_rtt_server_ms", servers), ("tcp_rtt_client_ms", clients)):
+        lines = [line for line in of_type("tcp_rtt", name) if line["count"]]
+        assert sum(line["count"] for line in lines) == len(there) == 60
+        assert min(line["min"] for line in lines) == pytest.approx(there[0])
+        assert max(line["max"] for line in lines) == pytest.approx(there[-1])
+        assert sum(line["mean"] * line["count"] for line in lines) == pytest.approx(sum(there))
+    slow = of_type("tcp_rtt", "tcp_slow")
+    assert [line["rtt_ms"] for line in slow] == pytest.approx([rtt for rtt in first_acks.values() if rtt >= 500])
+    again = tshark(capture("tcp_rtt"), "tcp.analysis.retransmission", "tcp.srcport", "ip.src", "ip.dst")
+    by_server = Counter((row[1] if row[0] == "443" else row[2],) for row in again)
+    assert counts("tcp_rtt", "tcp_retransmissions", "key", of="count") == by_server and len(again) == 12

@@ -288,7 +288,7 @@ TEST_P(Compiled, StartsAbortsAndFlushesNoTraceInAMillionPackets) {
     packets += count;
   }
   EXPECT_EQ(impl.stats.errors, 0u);
-  EXPECT_EQ(traces.count("start"), 0);
+  EXPECT_EQ(traces.count("start"), 0) << traces.text();
   EXPECT_EQ(traces.count("abort"), 0);
   EXPECT_EQ(traces.count("flush"), 0);
   // 65,536 entries at most in the plugins' own tables; per packet there is no garbage.

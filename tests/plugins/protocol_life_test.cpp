@@ -293,7 +293,7 @@ TEST_P(CompiledLibrary, StartsAbortsAndFlushesNoTraceInAMillionPackets) {
     packets += count;
   }
   EXPECT_EQ(impl.stats.errors, 0u);
-  EXPECT_EQ(traces.count("start"), 0);
+  EXPECT_EQ(traces.count("start"), 0) << traces.text();
   EXPECT_EQ(traces.count("abort"), 0);
   EXPECT_EQ(traces.count("flush"), 0);
   EXPECT_LE(impl.arena.used_bytes() - before_bytes, 64u << 10);
