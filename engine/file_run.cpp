@@ -91,7 +91,7 @@ void FileRun::load_analyses() {
     config.epoch_ns = source_.epoch_ns();
     config.packets_to_file = packet_file_ ? &packet_file_->lane(i) : nullptr;
     auto analysis = std::make_unique<Analysis>(config);
-    plugins_->load({settings_.pcap_path, {0}, -1, -1}, i, *analysis);
+    plugins_->load({settings_.pcap_path, {0}, -1, -1, source_.workers()}, i, *analysis);
     analysis->begin(source_.queue(i).frames(), source_.epoch_ns());
     workers_.push_back(std::make_unique<FileWorker>(source_.queue(i), *analysis));
     analyses_.push_back(std::move(analysis));

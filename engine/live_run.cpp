@@ -150,9 +150,9 @@ void LiveRun::load_analyses() {
     AnalysisConfig config{.ring_bytes = kRing_bytes, .make_room = {}, .epoch_ns = epoch_ns};
     if (packet_file_) config.packets_to_file = &packet_file_->lane(analyses_.size());
     auto analysis = std::make_unique<Analysis>(config);
-    plugins::WorkerInfo info{capture_->link().name, share.placement.queues,
-                             static_cast<std::int32_t>(share.placement.cpu),
-                             static_cast<std::int32_t>(share.placement.node)};
+    plugins::WorkerInfo info{
+        capture_->link().name, share.placement.queues, static_cast<std::int32_t>(share.placement.cpu),
+        static_cast<std::int32_t>(share.placement.node), static_cast<std::uint32_t>(capture_->shares().size())};
     if (blocker_) blocks_.push_back(std::make_unique<plugins::Blocks>(blocker_->full()));
     // A NIC may hash the directions of a connection to different queues.
     const bool split = capture_->shares().size() > 1;

@@ -69,6 +69,7 @@ void push_info(lua_State* L, const Seat& seat) {
   }
   lua_setfield(L, -2, "queues");
   number("worker", seat.worker);
+  number("workers", seat.info.workers);
   if (seat.info.cpu >= 0) number("cpu", seat.info.cpu);
   if (seat.info.node >= 0) number("node", seat.info.node);
   lua_pushlstring(L, seat.info.interface.data(), seat.info.interface.size());

@@ -64,6 +64,7 @@ struct WorkerInfo {
   std::vector<std::uint32_t> queues;
   std::int32_t cpu = -1;   // -1: not pinned
   std::int32_t node = -1;  // -1: unknown
+  std::uint32_t workers = 1;
 };
 
 // Built-in packets, decoded by the engine, that a new state is warmed up with; used by the constructor only.

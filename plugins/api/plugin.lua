@@ -45,6 +45,7 @@ api.section {
     { "interface: string", "The interface's name, or the capture file's." },
     { "queues: integer[]", "The receive queues that this worker serves." },
     { "worker: integer", "This worker's number, from 0." },
+    { "workers: integer", "How many there are: each sees its share of the packets." },
     { "cpu?: integer", "The CPU that it runs on; nil if it is not bound to one." },
     { "node?: integer", "That CPU's NUMA node; nil if unknown." },
     { "saved?: table", "What on_save of the version before returned; nil if there was none." },

@@ -247,6 +247,7 @@ CAPTURES = {"mixed": mixed, "dns": dns, "tls": tls, "http": http, "icmp": icmp, 
 OF_EXAMPLE = {"hello": "mixed", "protocols": "mixed", "top_talkers": "mixed", "new_hosts": "mixed", "flows": "tcp", "tcp_rtt": "tcp",
               "dns_names": "dns", "tls_sni": "tls", "http_hosts": "http", "icmp": "icmp", "port_scan": "scans",
               "syn_flood": "syn_flood"}
+ARGUMENTS = {"syn_flood": ",target=1500"}
 
 
 def make(name, folder):

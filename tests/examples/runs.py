@@ -9,7 +9,7 @@ import pathlib
 import subprocess
 import tempfile
 
-from captures import OF_EXAMPLE, make
+from captures import ARGUMENTS, OF_EXAMPLE, make
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ENGINE = pathlib.Path(os.environ.get("ENGINE_BINARY", ROOT / "build/engine/engine"))
@@ -25,7 +25,8 @@ def run(*args, check=True, **kwargs):
 
 def results(example, capture, workers, *more):
     """The JSON lines, as text."""
-    return run("--pcap", capture, "--plugin", EXAMPLES / f"{example}.lua", "--workers", workers, "--format", "json", *more).stdout
+    plugin = f"{EXAMPLES / example}.lua{ARGUMENTS.get(example, '')}"
+    return run("--pcap", capture, "--plugin", plugin, "--workers", workers, "--format", "json", *more).stdout
 
 
 def merged_over_workers(text):

@@ -32,7 +32,7 @@ def capture(tmp_path_factory):
 
 
 def test_every_example_has_a_capture():
-    assert set(NAMES) <= set(OF_EXAMPLE) and len(NAMES) >= 9
+    assert NAMES == sorted(OF_EXAMPLE) and len(NAMES) == 12
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -45,6 +45,12 @@ def test_four_workers_give_the_same(name, capture):
     text = results(name, capture(name), 4)
     if name == "hello":
         assert merged_over_workers(text) == merged_over_workers((GOLDEN / "hello.jsonl").read_text())
+    elif name == "syn_flood":  # each worker names the sources that it blocks
+        one, four = ((GOLDEN / "syn_flood.jsonl").read_text().splitlines(), text.splitlines())
+        merged, named = ([[line for line in lines if ("syn_flood_source" in line) == named] for lines in (one, four)]
+                         for named in (False, True))
+        assert merged[0] == merged[1] and len(named[1]) == 4
+        assert {json.loads(line)["src"] for line in named[0]} == {json.loads(line)["src"] for line in named[1]}
     else:
         assert text == (GOLDEN / f"{name}.jsonl").read_text()
 
@@ -250,3 +256,19 @@ def test_round_trips_and_retransmissions_are_tsharks(capture):
     again = tshark(capture("tcp_rtt"), "tcp.analysis.retransmission", "tcp.srcport", "ip.src", "ip.dst")
     by_server = Counter((row[1] if row[0] == "443" else row[2],) for row in again)
     assert counts("tcp_rtt", "tcp_retransmissions", "key", of="count") == by_server and len(again) == 12
+
+
+@needs_tshark
+def test_syn_flood_names_whom_tshark_counts(capture):
+    rows = tshark(capture("syn_flood"), "tcp.flags.syn == 1 and tcp.flags.ack == 0", "frame.time_relative", "ip.src", "ip.dst",
+                  "tcp.dstport")
+    for second, (sources, targets) in enumerate(zip(of_type("syn_flood", "syn_flood"), of_type("syn_flood", "syn_flood_target"))):
+        # The window: the last 7/8 s before the interval's end.
+        there = [row for row in rows if second + 1.125 <= float(row[0]) < second + 2]
+        by_source, by_target = Counter(row[1] for row in there), Counter((row[2], int(row[3])) for row in there)
+        assert {entry["src"]: entry["rate"] for entry in sources["entries"]} == pytest.approx(
+            {source: n / 0.875 for source, n in by_source.items() if n / 0.875 >= 1000})
+        assert {(entry["dst"], entry["dst_port"]): entry["rate"] for entry in targets["entries"]} == pytest.approx(
+            {target: n / 0.875 for target, n in by_target.items() if n / 0.875 >= 1500})
+    assert second == 1 and len(rows) == 4000
+    assert [line["src"] for line in of_type("syn_flood", "syn_flood_source")] == ["203.0.113.99"]

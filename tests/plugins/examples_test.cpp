@@ -169,7 +169,7 @@ class Example : public testing::TestWithParam<std::string> {};
 TEST_P(Example, StartsAbortsAndFlushesNoTraceInAMillionPackets) {
   ExampleLab lab(GetParam());
   // Low thresholds, so that what is above them is told too.
-  lab.spec.args = {{"targets", 1.0}, {"above", 10.0}};
+  lab.spec.args = {{"targets", 1.0}, {"above", 1.0}};
   plugins::Binding binding = lab.binding();
   binding.traffic = {lab.builtin, lab.frames.data()};  // as the engine does
   plugins::State::Impl impl(lab.spec, binding);
