@@ -191,10 +191,12 @@ def test_an_interface_that_is_removed_ends_the_run_with_1(lab):
     assert "cap0 is gone" in capture.stderr.read()
 
 
-def test_a_second_interrupt_ends_at_once_with_130(lab):
-    """A plugin that never returns keeps the worker; the first SIGINT waits for it, the second does not."""
+def test_a_second_interrupt_ends_at_once_with_130(lab, tmp_path):
+    """A plugin with a minute's deadline keeps the worker; the first SIGINT waits for it, the second does not."""
+    (tmp_path / "slow.lua").write_text("function on_packet(p) while p.dst_port == 4242 do end end")
+    (tmp_path / "engine.lua").write_text(f'plugin "{tmp_path}/slow.lua" {{ deadline_ms = 60000 }}')
     net = lab()
-    capture = net.capture("--queues", 1, "--output", "none", "--eval", "function on_packet(p) while p.dst_port == 4242 do end end")
+    capture = net.capture("--queues", 1, "--output", "none", "--config", tmp_path / "engine.lua")
     net.generate("--count", 10, "--rate", 1000, "--dst-port", 4242)
     capture.send_signal(signal.SIGINT)
     with pytest.raises(subprocess.TimeoutExpired):

@@ -59,7 +59,7 @@ def test_more_results_than_any_queue_holds_are_neither_lost_nor_reordered(captur
     assert one == run_file(capture_file, "--eval", chatty, "--workers", 4).stdout
 
 
-def test_a_plugin_that_outgrows_its_memory_is_taken_out_of_service_and_others_go_on(capture_file, tmp_path):
+def test_a_plugin_that_outgrows_its_memory_is_restarted_and_others_go_on(capture_file, tmp_path):
     hog = """
       local n, kept = 0, {}
       function on_packet(p)
@@ -71,11 +71,13 @@ def test_a_plugin_that_outgrows_its_memory_is_taken_out_of_service_and_others_go
     done = run_file(capture_file, "--eval", hog, "--eval", counting, "--summary", tmp_path / "ledger.json")
     assert "out of service" in done.stderr
     run = ledger(tmp_path / "ledger.json")
-    assert run["plugins"][0]["state"] == "out of memory" and run["plugins"][0]["missed"] > 0
+    assert run["plugins"][0]["state"] == "running" and run["plugins"][0]["cutoffs"] == 1
+    assert run["plugins"][0]["missed"] == 0, "on files the worker waits for the spare"
     assert run["plugins"][1]["state"] == "running" and run["plugins"][1]["missed"] == 0
     assert done.stdout == run_file(capture_file, "--eval", hog, "--eval", counting).stdout
-    counted = sum(entry["packets"] for line in map(json.loads, done.stdout.splitlines()) for entry in line["entries"])
-    assert counted == 30000
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["event"] for line in lines if line["type"] == "event"] == ["plugin_cut_off", "plugin_restarted"]
+    assert sum(entry["packets"] for line in lines if line["type"] == "c" for entry in line["entries"]) == 30000
 
 
 def test_the_summary_is_the_same_too(capture_file):
@@ -144,7 +146,8 @@ def protocol_counts(lines):
 @needs_root()
 def test_a_file_replayed_on_veth_gives_the_same_counts(lab, capture_file):
     net = lab()
-    live = net.capture("--queues", 1, "--eval", EVERYTHING)
+    # Room for the whole file: a busy machine may leave the worker without a core for a while.
+    live = net.capture("--queues", 1, "--frames", 32768, "--rx-ring", 32768, "--eval", EVERYTHING)
     sent = net.generate("--replay", capture_file, "--rate", 20000)
     assert refused(sent) == 0
     _, lines = finish(live)
