@@ -7,6 +7,7 @@
 
 #include "plugins/embedded.h"
 #include "plugins/files.h"
+#include "plugins/machine_code.h"
 
 namespace plugins {
 namespace {
@@ -89,6 +90,7 @@ std::size_t held_bytes(lua_State* L) {
 
 void Inspector::library_loaded(lua_State* L) {
   L_ = L;
+  machine_code_ = current_machine_code;
   const std::size_t before_bytes = held_bytes(L);
   for (const EmbeddedChunk& chunk : embedded_tools()) {
     if (chunk.name != "inspect/inspect") continue;
@@ -105,8 +107,9 @@ void Inspector::library_loaded(lua_State* L) {
   }
 }
 
-// Leaves the results on the stack.
+// Leaves the results on the stack. Lua that runs may make or flush machine code, which is the state's.
 void Inspector::call(const char* function, const char* argument, int results) {
+  const InState inside(*machine_code_);
   lua_rawgeti(L_, LUA_REGISTRYINDEX, inspect_);
   lua_getfield(L_, -1, function);
   lua_remove(L_, -2);
@@ -154,6 +157,7 @@ std::vector<Kept> Inspector::kept() {
 }
 
 void Inspector::collect_garbage() {
+  const InState inside(*machine_code_);
   lua_gc(L_, LUA_GCCOLLECT, 0);
   lua_gc(L_, LUA_GCSTOP, 0);
 }

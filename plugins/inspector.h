@@ -12,6 +12,8 @@
 
 namespace plugins {
 
+class MachineCode;
+
 // One place in a plugin that LuaJIT did not compile.
 struct TraceAbort {
   std::string place;  // "file:line"
@@ -55,6 +57,7 @@ class Inspector final : public Observer {
   double number(const char* function, const char* argument, double if_nil);
 
   lua_State* L_ = nullptr;
+  MachineCode* machine_code_ = nullptr;  // the state's
   std::size_t own_bytes_ = 0;
   int inspect_ = 0;  // the registry's reference to inspect.lua's table
 };
