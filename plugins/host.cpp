@@ -9,10 +9,14 @@
 #include "plugins/impl.h"
 #include "plugins/json_text.h"
 #include "plugins/kinds.h"
+#include "plugins/pages.h"
 #include "plugins/watchdog.h"
 
 namespace plugins {
 namespace {
+
+// Each is a few mappings, of which a process has 65,530 (vm.max_map_count).
+constexpr std::size_t kMostStructures = 128;
 
 State::Impl& self(lua_State* L) { return *static_cast<State::Impl*>(lua_touserdata(L, lua_upvalueindex(1))); }
 
@@ -106,6 +110,10 @@ Declaration declaration_at(lua_State* L, const State::Impl& state) {
 // The handle of the new structure; throws what is wrong.
 Handle* declare(State::Impl& state, std::string_view kind, const Declaration& declaration) {
   Instance& instance = state.instance;
+  if (instance.structures.size() == kMostStructures)
+    throw engine::SetupError(engine::ExitCode::bad_usage, "structures",
+                             "a plugin has at most " + std::to_string(kMostStructures));
+  const Reserving reserving(instance.reservable_bytes);
   for (const Structure* known : instance.structures) {
     if (!declaration.name.empty() && known->name() == declaration.name)
       throw engine::SetupError(engine::ExitCode::bad_usage, "'" + declaration.name + "'", "the name is taken");
@@ -149,7 +157,8 @@ int declare_structure(lua_State* L) {
   } catch (const engine::SetupError& error) {
     state.quoted = error.what();
   } catch (const std::bad_alloc&) {
-    state.quoted = "not enough memory";
+    state.quoted =
+        "not enough memory; a plugin's structures may take half of the machine's, by their max, on each worker";
   }
   return refuse(L, state.quoted);
 }

@@ -11,6 +11,7 @@
 #include "plugins/arena.h"
 #include "plugins/machine_code.h"
 #include "plugins/native.h"
+#include "plugins/pages.h"
 #include "plugins/runtime.h"
 
 namespace plugins {
@@ -21,6 +22,7 @@ struct Instance {
   std::vector<std::unique_ptr<Structure>> owned;
   std::vector<Structure*> structures;
   std::vector<RecordSchema> schemas;
+  std::size_t reservable_bytes = half_of_memory_bytes();  // by further structures
   std::string filter;
   std::uint64_t interval_ns = 1'000'000'000;
 };

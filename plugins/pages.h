@@ -5,12 +5,37 @@
 #pragma once
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <cstddef>
 #include <memory>
 #include <new>
 
 namespace plugins {
+
+// What a plugin's structures may reserve: a plugin that fills all it has declared must not take the machine's memory.
+inline std::size_t half_of_memory_bytes() noexcept {
+  return static_cast<std::size_t>(sysconf(_SC_PHYS_PAGES)) / 2 * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+}
+
+// While one lives, what this thread reserves is taken from `left_bytes`.
+class Reserving {
+ public:
+  explicit Reserving(std::size_t& left_bytes) noexcept { left_ = &left_bytes; }
+  ~Reserving() { left_ = nullptr; }
+  Reserving(const Reserving&) = delete;
+  Reserving& operator=(const Reserving&) = delete;
+
+  // Throws std::bad_alloc.
+  static void take(std::size_t size_bytes) {
+    if (left_ == nullptr) return;
+    if (size_bytes > *left_) throw std::bad_alloc();
+    *left_ -= size_bytes;
+  }
+
+ private:
+  inline static constinit thread_local std::size_t* left_ = nullptr;
+};
 
 struct Unmap {
   std::size_t size_bytes = 0;
@@ -24,6 +49,7 @@ using Pages = std::unique_ptr<T[], Unmap>;
 template <typename T>
 Pages<T> allocate_pages(std::size_t count) {
   const std::size_t size_bytes = count * sizeof(T);
+  Reserving::take(size_bytes);
   void* memory = mmap(nullptr, size_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) throw std::bad_alloc();
   madvise(memory, size_bytes, MADV_NOHUGEPAGE);  // a kernel without huge pages refuses: then there are none anyway
