@@ -14,6 +14,7 @@ namespace {
 constexpr std::uint64_t kFirstMessages = 10;
 // Collecting below so much garbage would cost more than it gives back.
 constexpr std::size_t kCollectAfter_bytes = 256u << 10;
+constexpr std::size_t kLongestText_bytes = 1024;  // of an error or a log message
 constexpr std::uint64_t kLoadDeadlines = 50;
 constexpr std::uint64_t kLeastLoadDeadline_ns = 100'000'000;
 
@@ -208,7 +209,8 @@ void State::Impl::prefetch(const std::uint16_t* index, std::uint32_t count) noex
 // and where the packets' hook begins.
 std::string State::Impl::placed(const std::string& message) const {
   const std::string driver = "engine/driver:";
-  if (message.rfind(driver, 0) != 0) return std::string(file_name()) + ": " + message;
+  // A plugin can raise what looks like it, and needs no hook for packets to do so.
+  if (message.rfind(driver, 0) != 0 || !lua_isfunction(L, kHook)) return std::string(file_name()) + ": " + message;
   lua_Debug hook;
   lua_pushvalue(L, kHook);
   lua_getinfo(L, ">S", &hook);
@@ -223,7 +225,8 @@ void State::Impl::report_error() noexcept {
   std::uint64_t suppressed = 0;
   if (!dry && error_limit.pass(suppressed)) {
     const char* text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : nullptr;
-    std::string message = text != nullptr ? text : std::string("an error that is a ") + luaL_typename(L, -1);
+    std::string message = text != nullptr ? std::string(text, strnlen(text, kLongestText_bytes))
+                                          : std::string("an error that is a ") + luaL_typename(L, -1);
     if (message.find(".lua:") == std::string::npos && message.rfind("eval:", 0) != 0) message = placed(message);
     if (suppressed != 0) message += " (and " + std::to_string(suppressed) + " more errors)";
     append(ENGINE_MESSAGE_ERROR, -1, message);
@@ -233,8 +236,7 @@ void State::Impl::report_error() noexcept {
 
 // One message with text, behind a level if there is one; zero padded. False, uncounted, if there is no room.
 bool State::Impl::append(std::uint8_t kind, int level, std::string_view text) noexcept {
-  constexpr std::size_t kLongest_bytes = 1024;
-  text = text.substr(0, kLongest_bytes);
+  text = text.substr(0, kLongestText_bytes);
   const std::size_t body_bytes = text.size() + (level >= 0 ? 1 : 0);
   const auto length = static_cast<std::uint32_t>((sizeof(engine_message) + body_bytes + 7) / 8 * 8);
   if (outbox->limit - outbox->used < length) return false;
@@ -253,7 +255,7 @@ bool State::Impl::append(std::uint8_t kind, int level, std::string_view text) no
 void State::Impl::log(int level, std::string_view text) noexcept {
   std::uint64_t suppressed = 0;
   if (dry || !log_limit.pass(suppressed)) return;
-  std::string message(text);
+  std::string message(text.substr(0, kLongestText_bytes));
   // The collector takes zeros for padding.
   std::replace(message.begin(), message.end(), '\0', ' ');
   if (suppressed != 0) message += " (and " + std::to_string(suppressed) + " more messages)";

@@ -16,12 +16,16 @@ constexpr std::size_t kMaxValues = 1u << 20;
 // its memory ends, so nothing here has a destructor; `from` allocates nothing: only strings are read as strings.
 class ValueCopy {
  public:
-  ValueCopy(lua_State* from, lua_State* to) noexcept : from_(from), to_(to) {}
+  // It can't be cut off, so it looks itself whether the deadline has passed: as text by text, each may be megabytes
+  // long.
+  ValueCopy(lua_State* from, lua_State* to, const volatile std::uint32_t& expired) noexcept
+      : from_(from), to_(to), expired_(expired) {}
 
   const char* problem() const noexcept { return problem_; }
 
   bool copy(int place, int depth) noexcept {
     if (++values_ > kMaxValues) return fail("holds too many values");
+    if (expired_ != 0) return fail("takes longer to copy than the deadline");
     switch (lua_type(from_, place)) {
       case LUA_TBOOLEAN:
         lua_pushboolean(to_, lua_toboolean(from_, place));
@@ -64,6 +68,7 @@ class ValueCopy {
 
   lua_State* from_;
   lua_State* to_;
+  const volatile std::uint32_t& expired_;  // set by a signal's handler in this thread
   std::size_t values_ = 0;
   const char* problem_ = "";
 };
@@ -128,7 +133,7 @@ bool State::Impl::start(Impl* before, std::string& problem) noexcept {
     if (lua_isnil(L, -1)) return lua_pop(L, 1);
     push_info(L, bound);
     if (before != nullptr && lua_istable(before->L, -1)) {
-      ValueCopy saved(before->L, L);
+      ValueCopy saved(before->L, L, shared.expired);
       this_post.held = true;  // a cut would stop in the middle of the other state's call, and that one goes on
       const bool copied = saved.copy(-1, 0);
       this_post.held = false;

@@ -190,11 +190,15 @@ end
 -- emit: the easy, slower way ------------------------------------------------------------------------------------------
 
 local quote = host.quote
+local max_text_bytes = 1048576 -- quoting can't be cut off, and its result is not of the plugin's memory
 
 local json
 local function json_value(value, depth)
   local kind = type(value)
-  if kind == "string" then return quote(value) end
+  if kind == "string" then
+    if #value > max_text_bytes then error("emit: a text is longer than " .. max_text_bytes .. " bytes", 0) end
+    return quote(value)
+  end
   if kind == "boolean" then return value and "true" or "false" end
   if kind == "number" then
     if value ~= value or value == math.huge or value == -math.huge then return "null" end
@@ -220,7 +224,7 @@ local function members(value, depth)
     keys[#keys + 1] = key
   end
   sort(keys)
-  for i, key in ipairs(keys) do keys[i] = quote(key) .. ":" .. json_value(rawget(value, key), depth) end
+  for i, key in ipairs(keys) do keys[i] = json_value(key) .. ":" .. json_value(rawget(value, key), depth) end
   return concat(keys, ",")
 end
 

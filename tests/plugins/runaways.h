@@ -65,6 +65,11 @@ inline constexpr Place kPlaces[] = {
     {"Batch", "function on_batch(b) % end", "on_batch"},
     {"Tick", "function on_packet(p) end function on_tick(now) % end", "on_tick"},
     {"Stop", "function on_packet(p) end function on_stop() % end", "on_stop"},
+    {"Save", "function on_packet(p) end function on_save() % end", "on_save"},
+    {"Callback",
+     "local r = engine.rate { name = 'r', key = 'proto', above = 0.001, on_above = function(key, rate) % end }"
+     " function on_packet(p) r:add(p) end",
+     "a table's callback"},
 };
 
 inline std::string runaway_in(const Place& place, const Runaway& runaway) {
