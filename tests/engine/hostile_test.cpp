@@ -91,7 +91,7 @@ class Trio {
     before.name = "before";
     after.name = "after";
     before.code = after.code = kInnocent;
-    workshop_ = std::make_unique<Workshop>(std::vector{before, middle, after}, 1, false);
+    workshop_ = std::make_unique<Workshop>(std::vector{before, middle, after}, 1, Workshop::Source{});
   }
   ~Trio() { workshop_->stop(); }
 
