@@ -14,6 +14,7 @@
 
 #include "bpf/filter.h"
 #include "engine/base/error.h"
+#include "engine/check/measure.h"
 #include "engine/decode/decode.h"
 #include "engine/gen/traffic.h"
 #include "engine/plugin_slot.h"
@@ -57,6 +58,15 @@ Workshop::~Workshop() {
   stop();
   destroy_put_away();
   for (const auto& plugin : plugins_) delete plugin->spare.load(std::memory_order_acquire);
+}
+
+check::Packets WarmUpTraffic::copy() const {
+  check::Packets copy;
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(memory_.data());
+  copy.frames.assign(bytes, bytes + memory_.size());
+  copy.packets = packets_;
+  copy.datalink = bpf::filter_ethernet;
+  return copy;
 }
 
 std::unique_ptr<Prepared> Workshop::make(std::size_t plugin) { return make_of(plugin, plugins_[plugin]->spec); }
@@ -163,6 +173,7 @@ void Workshop::run() {
   pthread_setname_np(pthread_self(), "workshop");
   std::vector<bool> changed(plugins_.size());
   int timeout_ms = -1;
+  if (running_->with_spares) look_for_kept_packets();
   while (!closed_.load(std::memory_order_acquire)) {
     make_spares();
     destroy_put_away();
@@ -178,6 +189,19 @@ void Workshop::run() {
       reload_changed(changed);
       changed.assign(plugins_.size(), false);
       timeout_ms = -1;
+    }
+  }
+}
+
+// A mistake that shows in no error: the packet's place is another packet's by the time the plugin reads it.
+void Workshop::look_for_kept_packets() {
+  const check::Packets packets = traffic_.copy();
+  for (const auto& plugin : plugins_) {
+    try {
+      for (const std::string& line : check::kept_packets(plugin->spec, packets, traffic_.view()))
+        running_->log.warn("plugin " + plugin->spec.name + ": " + line);
+    } catch (const SetupError&) {
+      // It loaded before: what fails now is told where it matters, when a spare is made.
     }
   }
 }

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "engine/base/unique_fd.h"
+#include "engine/check/packets.h"
 #include "engine/cli/log.h"
 #include "plugins/registry.h"
 #include "plugins/runtime.h"
@@ -30,6 +31,7 @@ class WarmUpTraffic {
  public:
   WarmUpTraffic();
   plugins::Traffic view() const noexcept;
+  check::Packets copy() const;
 
  private:
   std::vector<std::byte> memory_;
@@ -99,6 +101,7 @@ class Workshop {
 
   std::unique_ptr<Prepared> make_of(std::size_t plugin, const plugins::PluginSpec& spec);
   void run();
+  void look_for_kept_packets();
   void watch_folders();
   void take_changes(std::vector<bool>& changed);
   void make_spares();

@@ -79,6 +79,19 @@ void watch_kept(const plugins::PluginSpec& spec, const Packets& packets, const p
 
 }  // namespace
 
+std::vector<std::string> kept_packets(const plugins::PluginSpec& spec, const Packets& packets,
+                                      const plugins::Traffic& traffic) {
+  Measurement found;
+  watch_kept(spec, packets, traffic, found);
+  std::vector<std::string> lines = std::move(found.kept_errors);
+  for (const plugins::Kept& kept : found.kept) {
+    if (kept.is_key)
+      lines.push_back("an " + kept.what + " of a packet is a table key in " + kept.name +
+                      " and never found again; use p.src:key()");
+  }
+  return lines;
+}
+
 Measurement measure(const plugins::PluginSpec& spec, const Packets& packets, const plugins::Traffic& traffic) {
   Measurement result;
   Rig rig(spec, packets, traffic);

@@ -39,4 +39,9 @@ struct Measurement {
 // Throws SetupError where the plugin does not load.
 Measurement measure(const plugins::PluginSpec& spec, const Packets& packets, const plugins::Traffic& traffic);
 
+// What the plugin keeps of packets beyond their callback, one line each: a kept packet that is read later is other
+// bytes then. Found on the first few hundred packets.
+std::vector<std::string> kept_packets(const plugins::PluginSpec& spec, const Packets& packets,
+                                      const plugins::Traffic& traffic);
+
 }  // namespace engine::check

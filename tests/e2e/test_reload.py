@@ -144,3 +144,13 @@ def test_three_cut_offs_are_a_quarantine_while_the_others_go_on(lab, tmp_path):
     assert figures["runaway"]["state"] == "quarantined" and figures["runaway"]["cutoffs"] == 3
     assert figures["runaway"]["missed"] >= 1000
     assert events(lines, "plugin_quarantined")[0]["reason"].endswith("left alone for 60 s")
+
+
+def test_a_plugin_that_keeps_packets_is_told_so(lab, tmp_path):
+    keeps = tmp_path / "keeps.lua"
+    keeps.write_text("local last function on_packet(p) if last and last.len > 9000 then error('x') end last = p end")
+    net = lab(queues=1)
+    child = net.capture("--queues", 1, "--plugin", keeps, "--output", "none")
+    warning = next(line for line in child.stderr if "warn" in line)
+    finish(child)
+    assert "plugin keeps: " in warning and "keeps.lua:1" in warning and "after its callback returned" in warning
