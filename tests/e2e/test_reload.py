@@ -154,3 +154,25 @@ def test_a_plugin_that_keeps_packets_is_told_so(lab, tmp_path):
     warning = next(line for line in child.stderr if "warn" in line)
     finish(child)
     assert "plugin keeps: " in warning and "keeps.lua:1" in warning and "after its callback returned" in warning
+
+
+def test_a_runaway_costs_other_workers_nothing(lab, tmp_path):
+    runaway, config, summary = tmp_path / "runaway.lua", tmp_path / "engine.lua", tmp_path / "summary"
+    runaway.write_text(RUNAWAY)
+    config.write_text(f'plugin "{runaway}" {{ deadline_ms = 600 }}')
+    net, out = lab(queues=2), Output(tmp_path / "out")
+    child = net.capture("--queues", 2, "--workers", 2, "--cpus", "0,1", "--rx-ring", 512, "--frames", 512, "--config", config,
+                        "--output", out.path, "--summary", summary)
+    sender = net.start(net.gen, *sender_command(net, 30, "--queues", 2, "--rate", 4_000))
+    poison = net.generate("--queues", 1, "--count", 1, "--dst-port", 6666)
+    out.await_event("plugin_cut_off", 1)
+    sender.send_signal(signal.SIGINT)
+    sent = json.loads(sender.communicate(timeout=30)[0])
+    status, _ = finish(child)
+    queues = ledger(summary)["queues"]
+    lost = [queue["rx_dropped"] + queue["rx_ring_full"] for queue in queues]
+    assert status == 0 and all(queue["unaccounted"] == 0 for queue in queues)
+    assert sum(queue["xdp_seen"] for queue in queues) == sum(one["sent"] - refused(one) for one in (sent, poison))
+    # 2,000 packets a second and queue, room for a quarter of a second, 600 ms of processor time.
+    assert lost[0] > 0
+    assert lost[1] == 0
