@@ -1,5 +1,5 @@
-"""Each example over its capture: the results that are kept in golden/, byte for byte, by one worker and by four; and the
-same counts by tshark, which reads the same file on its own."""
+"""Each example over its capture: the results that are kept in golden/, byte for byte, by one worker and by four; and
+the same counts by tshark, which reads the same file on its own."""
 
 import json
 import pathlib
@@ -77,15 +77,21 @@ def test_check_has_nothing_against_it(name, capture):
         assert report["cost"]["not_compiled"] == []
 
 
-# What tshark counts ----------------------------------------------------------------------------------------------------
+# What tshark counts --------------------------------------------------------------------------------------------------
+
+SYN = "tcp.flags.syn == 1 and tcp.flags.ack == 0"
+
 
 def tshark(path, condition, *fields):
     """Rows of those packets that meet the condition, each packet for itself; times from 0."""
     options = ["ip.defragment:FALSE", "tcp.desegment_tcp_streams:FALSE", "http.desegment_headers:FALSE",
                "tls.desegment_ssl_records:FALSE", "tcp.track_bytes_in_flight:FALSE"]
     command = ["tshark", "-n", "-r", path, "-Y", condition, "-T", "fields", "-E", "separator=/t", "-E", "occurrence=f"]
-    command += [word for option in options for word in ("-o", option)] + [word for field in fields for word in ("-e", field)]
     command += ["-d", "tcp.port==8443,tls"]
+    for option in options:
+        command += ["-o", option]
+    for field in fields:
+        command += ["-e", field]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return [line.split("\t") for line in done.stdout.splitlines()]
@@ -131,13 +137,15 @@ def test_top_talkers_are_tsharks(capture):
     for second, line in enumerate(golden("top_talkers")):
         there = Counter(row[1] or row[2] for row in rows if int(float(row[0])) == second)
         entries = {entry["src"]: entry["packets"] for entry in line["entries"]}
-        assert len(entries) == 20 and sorted(entries.values(), reverse=True) == sorted(there.values(), reverse=True)[:20]
+        assert len(entries) == 20
+        assert sorted(entries.values(), reverse=True) == sorted(there.values(), reverse=True)[:20]
         assert entries == {source: there[source] for source in entries}
 
 
 @needs_tshark
 def test_new_hosts_are_those_that_tshark_sees_first(capture):
-    rows = tshark(capture("new_hosts"), "(ip or ipv6) and not ip.src == 0.0.0.0", "frame.time_relative", "ip.src", "ipv6.src")
+    rows = tshark(capture("new_hosts"), "(ip or ipv6) and not ip.src == 0.0.0.0", "frame.time_relative", "ip.src",
+                  "ipv6.src")
     seen = set()
     for second, line in enumerate(golden("new_hosts")):
         there = {row[1] or row[2] for row in rows if int(float(row[0])) == second}
@@ -153,17 +161,19 @@ def test_dns_names_are_tsharks(capture):
     assert counts("dns_names", "dns_names", "key", of="count") == Counter((row[0].lower(),) for row in asked)
     types = {"1": "A", "28": "AAAA", "65": "HTTPS", "15": "MX"}
     assert counts("dns_names", "dns_types", "key", of="count") == Counter((types[row[1]],) for row in asked)
-    failed = tshark(capture("dns_names"), "dns.flags.rcode > 0", "ip.dst", "ipv6.dst", "ip.src", "ipv6.src", "dns.qry.name",
-                    "dns.flags.rcode")
+    failed = tshark(capture("dns_names"), "dns.flags.rcode > 0", "ip.dst", "ipv6.dst", "ip.src", "ipv6.src",
+                    "dns.qry.name", "dns.flags.rcode")
     codes = {"2": "SERVFAIL", "3": "NXDOMAIN", "5": "REFUSED"}
-    assert [(line["client"], line["server"], line["qname"], line["rcode"]) for line in of_type("dns_names", "dns_failed")] == [
+    found = of_type("dns_names", "dns_failed")
+    assert [(line["client"], line["server"], line["qname"], line["rcode"]) for line in found] == [
         (row[0] or row[1], row[2] or row[3], row[4].lower(), codes[row[5]]) for row in failed]
     assert len(failed) > 50
 
 
 @needs_tshark
 def test_tls_names_and_versions_are_tsharks(capture):
-    fields = ("tls.handshake.extensions_server_name", "tls.handshake.extensions.supported_version", "tls.handshake.version")
+    fields = ("tls.handshake.extensions_server_name", "tls.handshake.extensions.supported_version",
+              "tls.handshake.version")
     rows = tshark(capture("tls_sni"), "tls.handshake.type == 1", *fields)
     names = counts("tls_sni", "tls_sni", "key", of="count")
     assert names.pop(("(cut)",)) == 1  # tshark shows nothing of a hello that it has not whole
@@ -194,15 +204,16 @@ def test_icmp_is_tsharks(capture):
     there = Counter((6, int(row[2]), int(row[3] or 0)) if row[2] else (4, int(row[0]), int(row[1])) for row in rows)
     assert counts("icmp", "icmp", "ip_version", "icmp_type", "icmp_code") == there and len(there) == 9
     about = "(icmp.type == 3 or icmp.type == 11 or icmpv6.type < 128)"
-    errors = tshark(capture("icmp"), about, "ip.src", "ipv6.src", "icmp.mtu", "icmpv6.mtu", "tcp.dstport", "udp.dstport")
+    errors = tshark(capture("icmp"), about, "ip.src", "ipv6.src", "icmp.mtu", "icmpv6.mtu", "tcp.dstport",
+                    "udp.dstport")
     assert [(line["reporter"], line.get("mtu", 0), line["dst_port"]) for line in of_type("icmp", "icmp_error")] == [
         (row[0] or row[1], int(row[2] or row[3] or 0), int(row[4] or row[5])) for row in errors]
 
 
 @needs_tshark
 def test_port_scan_finds_what_tshark_counts(capture):
-    rows = tshark(capture("port_scan"), "tcp.flags.syn == 1 and tcp.flags.ack == 0", "frame.time_relative", "ip.src", "ipv6.src",
-                  "ip.dst", "ipv6.dst", "tcp.dstport")
+    rows = tshark(capture("port_scan"), SYN, "frame.time_relative", "ip.src", "ipv6.src", "ip.dst", "ipv6.dst",
+                  "tcp.dstport")
     assert len(rows) > 700
     for line, until in zip(golden("port_scan"), (10, 20, 30)):
         pairs = {(row[1] or row[2], row[3] or row[4], row[5]) for row in rows if float(row[0]) < until}
@@ -226,8 +237,8 @@ def test_flows_are_tsharks_streams(capture):
         (proto, streams[proto, stream], sizes[proto, stream]) for proto, stream in streams)
     named = tshark(capture("flows"), "tls.handshake.extensions_server_name or http.host",
                    "tls.handshake.extensions_server_name", "http.host")
-    assert Counter(line["user"]["name"] for line in lines if "user" in line) == Counter(row[0] or row[1] for row in named)
-    assert len(named) == 40
+    found = [line["user"]["name"] for line in lines if "user" in line]
+    assert Counter(found) == Counter(row[0] or row[1] for row in named) and len(named) == 40
 
 
 def both(line, what):
@@ -260,9 +271,9 @@ def test_round_trips_and_retransmissions_are_tsharks(capture):
 
 @needs_tshark
 def test_syn_flood_names_whom_tshark_counts(capture):
-    rows = tshark(capture("syn_flood"), "tcp.flags.syn == 1 and tcp.flags.ack == 0", "frame.time_relative", "ip.src", "ip.dst",
-                  "tcp.dstport")
-    for second, (sources, targets) in enumerate(zip(of_type("syn_flood", "syn_flood"), of_type("syn_flood", "syn_flood_target"))):
+    rows = tshark(capture("syn_flood"), SYN, "frame.time_relative", "ip.src", "ip.dst", "tcp.dstport")
+    lines = zip(of_type("syn_flood", "syn_flood"), of_type("syn_flood", "syn_flood_target"))
+    for second, (sources, targets) in enumerate(lines):
         # The window: the last 7/8 s before the interval's end.
         there = [row for row in rows if second + 1.125 <= float(row[0]) < second + 2]
         by_source, by_target = Counter(row[1] for row in there), Counter((row[2], int(row[3])) for row in there)

@@ -1,5 +1,5 @@
-"""Two plugins on one worker see every packet that they asked for, whatever a third one does: their results are the same,
-byte for byte, as without it."""
+"""Two plugins on one worker see every packet that they asked for, whatever a third one does: their results are the
+same, byte for byte, as without it."""
 
 import json
 import pathlib
@@ -15,10 +15,12 @@ from runs import EXAMPLES, run  # noqa: E402
 # They begin in the middle of the run: what is hostile at once does not get through its load.
 HOSTILE = {
     "endless loop": "function on_packet(p) while late(p) do end end",
-    "endless loop now and then": "local n = 0 function on_packet(p) n = n + 1 while late(p) and n % 100 == 0 do end end",
+    "endless loop now and then": "local n = 0\n"
+                                 "function on_packet(p) n = n + 1 while late(p) and n % 100 == 0 do end end",
     "endless loop inside pcall": "function on_packet(p) pcall(function() while late(p) do end end) end",
     "endless tick": "function on_packet(p) end function on_tick(now) while now > 5e8 do end end",
-    "memory": "local kept = {} function on_packet(p) if late(p) then for i = 1, 1e5 do kept[#kept + 1] = { i } end end end",
+    "memory": "local kept = {}\n"
+              "function on_packet(p) if late(p) then for i = 1, 1e5 do kept[#kept + 1] = { i } end end end",
     "a long text": "local s = 'x' function on_packet(p) if late(p) then s = s .. s end end",
     "deep recursion": "local function f(n) return 1 + f(n + 1) end function on_packet(p) if late(p) then f(1) end end",
     "errors": "function on_packet(p) if late(p) then error('never') end end",

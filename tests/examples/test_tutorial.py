@@ -1,5 +1,5 @@
-"""plugins/README.md as a reader follows it: its commands are run in their order, its files are those that it shows, and what
-it shows of their output is what they print. Commands for a NIC are read and checked (--dump) instead of run."""
+"""plugins/README.md as a reader follows it: its commands are run in their order, its files are those that it shows, and
+what it shows of their output is what they print. Commands for a NIC are read and checked (--dump) instead of run."""
 
 import os
 import re
