@@ -13,12 +13,13 @@ Counter::Counter(KeySpec key, std::uint32_t max_keys)
       table_(key_.words(), max_keys_) {}
 
 void Counter::add(const engine_packet& packet) noexcept {
-  std::uint64_t key[kMaxFieldWords];
-  key_.pack(packet, key);
-  const auto [row, fresh] = table_.find_or_insert(key, key_.words());
-  Tally& tally = row != nullptr ? row->tally : overflow_;
-  tally.packets += 1;
-  tally.bytes += packet.len;
+  key_.with_key(
+      packet, [&](const std::uint64_t* key, std::uint32_t words) __attribute__((always_inline)) {
+        const auto [row, fresh] = table_.find_or_insert(key, words);
+        Tally& tally = row != nullptr ? row->tally : overflow_;
+        tally.packets += 1;
+        tally.bytes += packet.len;
+      });
 }
 
 void Counter::add_value(const ValueKey& key, std::uint64_t n) noexcept {

@@ -130,6 +130,7 @@ void KeySpec::plan_loads() {
     loads_.push_back({mask, field.offset, field.shift, true});
     if (field.size_bytes == 16) loads_.push_back({mask, static_cast<std::uint8_t>(field.offset + 8), 0, true});
   }
+  if (loads_.size() == words_) plain_words_ = words_;
 }
 
 std::uint64_t KeySpec::possible_keys() const noexcept {

@@ -84,6 +84,27 @@ class KeySpec {
     }
   }
 
+  // Packs the packet's key and gives it to use(key, words). For short keys whose words are one field each, which most
+  // are, the number of words is a constant of the code: packing, hashing and comparing have no loop.
+  template <typename Use>
+  [[gnu::always_inline]] decltype(auto) with_key(const engine_packet& packet, const Use& use) const noexcept {
+    std::uint64_t key[kMaxFieldWords];
+    switch (plain_words_) {
+      case 1:
+        pack_plain<1>(packet, key);
+        return use(key, 1);
+      case 2:
+        pack_plain<2>(packet, key);
+        return use(key, 2);
+      case 3:
+        pack_plain<3>(packet, key);
+        return use(key, 3);
+      default:
+        pack(packet, key);
+        return use(key, words_);
+    }
+  }
+
   // Writes the key's fields into the packet: what pack() took from it. Only for keys by field.
   void unpack(const std::uint64_t* words, engine_packet& packet) const noexcept;
 
@@ -106,6 +127,15 @@ class KeySpec {
     std::uint8_t shift;
     bool ends_word;
   };
+  template <std::uint32_t kWords>
+  void pack_plain(const engine_packet& packet, std::uint64_t* words) const noexcept {
+    const auto* base = reinterpret_cast<const std::uint8_t*>(&packet);
+    for (std::uint32_t i = 0; i < kWords; ++i) {
+      std::uint64_t value;
+      __builtin_memcpy(&value, base + loads_[i].offset, sizeof value);
+      words[i] = value & loads_[i].mask;
+    }
+  }
   void add(std::string_view name);
   void place(std::uint8_t size_bytes);
   void plan_loads();
@@ -113,8 +143,9 @@ class KeySpec {
   std::vector<Field> fields_;
   std::vector<Load> loads_;
   std::uint32_t words_ = kValueWords;
-  std::uint32_t kind_ = 0;  // of values; 0: any
-  std::uint32_t bits_ = 0;  // used of the word that is being filled
+  std::uint32_t plain_words_ = 0;  // as many as loads, if each word is one; else 0
+  std::uint32_t kind_ = 0;         // of values; 0: any
+  std::uint32_t bits_ = 0;         // used of the word that is being filled
 };
 
 }  // namespace plugins

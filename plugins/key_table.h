@@ -38,7 +38,7 @@ class KeyTable {
   }
 
   // The row of this key and whether it is new; nullptr if it is new and the table is full.
-  std::pair<Row*, bool> find_or_insert(const std::uint64_t* key, std::uint32_t words) noexcept {
+  [[gnu::always_inline]] std::pair<Row*, bool> find_or_insert(const std::uint64_t* key, std::uint32_t words) noexcept {
     const std::uint32_t hash = hash_of(key, words);
     std::uint32_t at = hash & mask_;
     for (; index_[at] != 0; at = (at + 1) & mask_) {

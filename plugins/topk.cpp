@@ -23,15 +23,7 @@ std::uint32_t tracked_keys(const KeySpec& key, std::uint32_t k, std::uint32_t tr
 TopK::TopK(KeySpec key, std::uint32_t k, std::uint32_t tracked)
     : key_(std::move(key)), k_(k), tracked_(tracked_keys(key_, k, tracked)), table_(key_.words(), tracked_) {}
 
-void TopK::add(const engine_packet& packet) noexcept {
-  std::uint64_t key[kMaxFieldWords];
-  key_.pack(packet, key);
-  count(key, key_.words(), 1, packet.len);
-}
-
-void TopK::add_value(const ValueKey& key, std::uint64_t n) noexcept { count(key.data, key.words, n, 0); }
-
-void TopK::count(const std::uint64_t* key, std::uint32_t words, std::uint64_t n, std::uint64_t bytes) noexcept {
+inline void TopK::count(const std::uint64_t* key, std::uint32_t words, std::uint64_t n, std::uint64_t bytes) noexcept {
   auto [row, fresh] = table_.find_or_insert(key, words);
   if (row == nullptr) {
     evict();
@@ -44,6 +36,14 @@ void TopK::count(const std::uint64_t* key, std::uint32_t words, std::uint64_t n,
   saturating_add(row->tally.packets, n);
   saturating_add(row->tally.bytes, bytes);
 }
+
+void TopK::add(const engine_packet& packet) noexcept {
+  key_.with_key(
+      packet, [&](const std::uint64_t* key, std::uint32_t words)
+                  __attribute__((always_inline)) { count(key, words, 1, packet.len); });
+}
+
+void TopK::add_value(const ValueKey& key, std::uint64_t n) noexcept { count(key.data, key.words, n, 0); }
 
 // Frees at least one row: raises the floor to the median of a sample of the counts. The sample is taken at fixed
 // distances, so that the same packets give the same result in every run.
