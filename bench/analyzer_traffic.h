@@ -22,8 +22,18 @@ using test::operator+;
 
 inline constexpr std::uint32_t kFrames = 8192, kChunk_bytes = 2048, kHeadroom_bytes = 256, kBatch = 64;
 
+// One of 5,000 names, by Zipf's law as names are asked for.
 inline std::string host_name(std::uint32_t i) {
-  return "host" + std::to_string(i * i % 1999) + ".example" + std::to_string(i % 7) + ".org";
+  static const std::vector<std::uint32_t> ranks = [] {
+    std::vector<double> weights(5000);
+    for (std::size_t rank = 0; rank < weights.size(); ++rank) weights[rank] = 1.0 / static_cast<double>(rank + 1);
+    std::discrete_distribution<std::uint32_t> by_zipf(weights.begin(), weights.end());
+    std::mt19937 random(2);
+    std::vector<std::uint32_t> drawn(kFrames);
+    for (std::uint32_t& rank : drawn) rank = by_zipf(random);
+    return drawn;
+  }();
+  return "host" + std::to_string(ranks[i] * 7919 % 5000) + ".example" + std::to_string(ranks[i] % 7) + ".org";
 }
 
 // Questions and answers in turn; one answer in ten says that there is no such name.
