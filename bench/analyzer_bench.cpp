@@ -2,7 +2,7 @@
 // result queue. Both sides see the same frames in the same order, take turns within one process, and must give the same
 // results: structures and records are compared before anything is timed.
 //
-// run: analyzer_bench [FOLDER OF EXAMPLES]   (default: examples)
+// run, from the top folder: build/bench/analyzer_bench [FOLDER OF EXAMPLES [EXAMPLE]]
 //
 // A pass is all frames once, in batches of 64. A round is kTurns passes of each side in turn; its ratio is that of the
 // sums of CPU time, so garbage collection counts as well. Shown are the median and the worst of the rounds.
@@ -28,7 +28,8 @@ namespace {
 using bench::kBatch, bench::kFrames, bench::Mix;
 
 constexpr int kWarmPasses = 30, kRounds = 25, kTurns = 24;
-constexpr double kMedianLimit = 1.25, kWorstLimit = 1.6;
+// Of traffic as networks have it, and of the worst: nothing but what the analyzer takes apart.
+constexpr double kLimit = 1.25, kWorstLimit = 1.6;
 
 std::uint64_t cpu_ns() noexcept {
   timespec now;
@@ -143,15 +144,21 @@ class NativeSide {
   alignas(64) std::array<engine_packet, kBatch> packets_;
 };
 
-bool same_results(LuaSide& lua, NativeSide& native) {
+// What is not the same after a pass of each; empty: nothing.
+std::string difference(LuaSide& lua, NativeSide& native) {
   lua.pass();
   native.pass();
-  if (drain(lua.ring()) != drain(native.ring())) return false;
+  if (drain(lua.ring()) != drain(native.ring())) return "records";
   const auto left = lua.parts(), right = native.parts();
-  if (left.size() != right.size()) return false;
-  for (std::size_t i = 0; i < left.size(); ++i)
-    if (published::published_by(*left[i]) != published::published_by(*right[i])) return false;
-  return true;
+  if (left.size() != right.size()) return "number of structures";
+  for (std::size_t i = 0; i < left.size(); ++i) {
+    const auto by_lua = published::published_by(*left[i]), by_native = published::published_by(*right[i]);
+    if (by_lua.size() != by_native.size()) return left[i]->shape();
+    for (std::size_t line = 0; line < by_lua.size(); ++line)
+      if (by_lua[line] != by_native[line])
+        return left[i]->shape() + ": " + by_lua[line] + ", in C++ " + by_native[line];
+  }
+  return {};
 }
 
 struct Figures {
@@ -210,6 +217,8 @@ constexpr Case kCases[] = {
     {"top_talkers", Mix::mixed, "mixed", make<bench::TopTalkers>},
     {"port_scan", Mix::mixed, "mixed", make<bench::PortScan>},
     {"port_scan", Mix::syn, "SYNs only", make<bench::PortScan>},
+    {"flows", Mix::mixed, "mixed", make<bench::Flows>},
+    {"tcp_rtt", Mix::mixed, "mixed", make<bench::TcpRtt>},
     {"dns_names", Mix::mixed, "mixed", make<bench::DnsNames>},
     {"dns_names", Mix::dns, "DNS only", make<bench::DnsNames>},
     {"tls_sni", Mix::mixed, "mixed", make<bench::TlsSni>},
@@ -221,8 +230,8 @@ bool run(const Case& given, const std::string& folder) {
   const bench::Frames frames(given.mix);
   LuaSide lua(folder + "/" + given.example + ".lua", frames);
   NativeSide native(given.make(), lua.slot().filter(), frames);
-  if (!same_results(lua, native)) {
-    std::printf("%-12s %-12s the results differ\n", given.example, given.traffic);
+  if (const std::string different = difference(lua, native); !different.empty()) {
+    std::printf("%-12s %-12s the results differ: %s\n", given.example, given.traffic, different.c_str());
     return false;
   }
   const Figures figures = measure(lua, native);
@@ -230,9 +239,10 @@ bool run(const Case& given, const std::string& folder) {
     std::printf("%-12s %-12s the plugin failed, or results were lost\n", given.example, given.traffic);
     return false;
   }
-  const bool good = figures.median <= kMedianLimit && figures.worst <= kWorstLimit;
-  std::printf("%-12s %-12s %8.1f %8.1f %8.2f %8.2f  %s\n", given.example, given.traffic, figures.native_ns,
-              figures.lua_ns, figures.median, figures.worst, good ? "ok" : "TOO SLOW");
+  const double limit = given.mix == Mix::mixed ? kLimit : kWorstLimit;
+  const bool good = figures.median <= limit && figures.worst <= kWorstLimit;
+  std::printf("%-12s %-12s %8.1f %8.1f %8.2f %8.2f %8.2f  %s\n", given.example, given.traffic, figures.native_ns,
+              figures.lua_ns, figures.median, figures.worst, limit, good ? "ok" : "TOO SLOW");
   std::fflush(stdout);
   return good;
 }
@@ -241,7 +251,8 @@ bool run(const Case& given, const std::string& folder) {
 
 int main(int count, char** arguments) try {
   const std::string folder = count > 1 ? arguments[1] : "examples", only = count > 2 ? arguments[2] : "";
-  std::printf("%-12s %-12s %8s %8s %8s %8s\n", "analyzer", "traffic", "C++ ns", "Lua ns", "ratio", "worst");
+  std::printf("%-12s %-12s %8s %8s %8s %8s %8s\n", "analyzer", "traffic", "C++ ns", "Lua ns", "ratio", "worst",
+              "limit");
   bool good = true;
   for (const Case& given : kCases)
     if (only.empty() || only == given.example) good = run(given, folder) && good;

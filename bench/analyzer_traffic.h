@@ -58,9 +58,20 @@ inline Bytes tls_frame(std::uint32_t i) {
 // 500 sources, each of which tries other hosts and ports.
 inline Bytes syn_frame(std::uint32_t i) {
   using namespace test;
-  return ethernet(0x0800) +
-         ipv4({.proto = 6, .src = 0x0a000000 + i % 500, .dst = 0xc6120000 + i % 1009},
-              tcp(40000, 1 + i % 1024, 2, {}, Bytes{2, 4, 5, 180, 4, 2, 8, 10, 0, 0, 0, 9, 0, 0, 0, 0, 1, 3, 3, 7}));
+  const Bytes options = {2, 4, 5, 180, 4, 2, 8, 10, 0, 0, 0, 9, 0, 0, 0, 0, 1, 3, 3, 7};
+  return ethernet(0x0800) + ipv4({.proto = 6, .src = 0x0a000000 + i % 500, .dst = 0xc6120000 + i % 1009},
+                                 tcp(40000, 1 + i % 1024, 2, {}, options));
+}
+// What the other side answers, and what comes then.
+inline Bytes syn_ack_frame(std::uint32_t i) {
+  using namespace test;
+  return ethernet(0x0800) + ipv4({.proto = 6, .src = 0xc6120000 + i % 1009, .dst = 0x0a000000 + i % 500},
+                                 tcp(1 + i % 1024, 40000, 0x12, {}));
+}
+inline Bytes ack_frame(std::uint32_t i) {
+  using namespace test;
+  return ethernet(0x0800) + ipv4({.proto = 6, .src = 0x0a000000 + i % 500, .dst = 0xc6120000 + i % 1009},
+                                 tcp(40000, 1 + i % 1024, 0x10, {}));
 }
 
 enum class Mix { mixed, dns, tls, syn };
@@ -69,7 +80,7 @@ struct Frames {
   std::unique_ptr<std::uint8_t[], decltype(&std::free)> memory{nullptr, &std::free};
   std::vector<engine::FrameSpan> order;
 
-  // `mixed`: the generator's realistic mix, a quarter of it replaced by messages with names of their own and SYNs.
+  // `mixed`: the generator's realistic mix, part of it replaced by messages with names of their own and handshakes.
   explicit Frames(Mix mix) {
     memory.reset(static_cast<std::uint8_t*>(std::aligned_alloc(kChunk_bytes, std::size_t{kFrames} * kChunk_bytes)));
     std::memset(memory.get(), 0, std::size_t{kFrames} * kChunk_bytes);
@@ -82,6 +93,10 @@ struct Frames {
         put(i, tls_frame(i));
       } else if (mix == Mix::syn || (mix == Mix::mixed && kind == 3)) {
         put(i, syn_frame(i));
+      } else if (mix == Mix::mixed && kind == 4) {
+        put(i, syn_ack_frame(i - 1));
+      } else if (mix == Mix::mixed && kind == 5) {
+        put(i, ack_frame(i - 2));
       } else {
         const auto* frame = reinterpret_cast<const std::uint8_t*>(built_in.memory.data()) + built_in.offsets[i];
         put(i, Bytes(frame, frame + built_in.lengths[i]));

@@ -4,11 +4,16 @@
 
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <string_view>
 #include <vector>
 
 #include "plugins/counter.h"
+#include "plugins/flows/flow_table.h"
+#include "plugins/flows/tcp_track.h"
+#include "plugins/histogram.h"
 #include "plugins/protocols/dns.h"
+#include "plugins/protocols/http.h"
 #include "plugins/protocols/tls.h"
 #include "plugins/rate_table.h"
 #include "plugins/set_table.h"
@@ -242,6 +247,122 @@ class TlsSni final : public Analyzer {
   static constexpr std::uint16_t kOld = 0;
   plugins::TopK names_{plugins::KeySpec::values()};
   plugins::Counter versions_{plugins::KeySpec::values()};
+};
+
+// What engine.flows makes of its options.
+inline std::shared_ptr<plugins::FlowOptions> flow_options(plugins::FlowField field) {
+  auto options = std::make_shared<plugins::FlowOptions>();
+  options->fields = plugins::FlowFields({std::move(field)});
+  return options;
+}
+inline std::size_t flow_room(const plugins::FlowOptions& options) { return 2 * std::size_t{options.max_flows}; }
+
+class Flows final : public Analyzer {
+ public:
+  Flows() { table_.attach(part_); }
+  void run(const Batch& batch) noexcept override {
+    table_.before_batch(batch.packets, batch.index, batch.count);
+    engine_cell cell{batch.frames, 0, batch.count, 1};
+    for_each(batch, [&](const engine_packet& p) {
+      engine_flow* flow = table_.add(p);
+      if (flow == nullptr || p.proto != 6 || p.payload_len == 0) return;
+      auto* user = reinterpret_cast<std::uint8_t*>(flow + 1);
+      if (flow->packets[plugins::initiator_of(*flow)] > 8 || (user[0] & 1) != 0) return;
+      cell.next = static_cast<std::uint32_t>(&p - batch.packets);
+      const std::string_view name = server_name(p, cell).substr(0, kMostName_bytes);
+      if (name.data() == nullptr) return;
+      const auto length = static_cast<std::uint16_t>(name.size());
+      std::memcpy(user + name_at_, &length, sizeof length);
+      std::memcpy(user + name_at_ + sizeof length, name.data(), name.size());
+      user[0] |= 1;
+    });
+  }
+  std::vector<const plugins::Part*> parts() const override { return {&part_}; }
+
+ private:
+  static std::string_view server_name(const engine_packet& p, const engine_cell& cell) noexcept {
+    const char* frames = reinterpret_cast<const char*>(cell.frames);
+    engine_tls hello;
+    if (plugins::protocols::parse_tls(&hello, &cell, &p)) {
+      if (hello._sni_len == 0) return {};
+      return {frames + hello._off + hello._sni, hello._sni_len};
+    }
+    engine_http head;
+    engine_span host;
+    if (!plugins::protocols::parse_http(&head, &cell, &p)) return {};
+    if (!plugins::protocols::http_field(&head, &cell, "host", 4, &host)) return {};
+    return {frames + host.off, host.len};
+  }
+
+  static constexpr std::uint16_t kMostName_bytes = 64;
+  const std::shared_ptr<const plugins::FlowOptions> options_ =
+      flow_options({"name", plugins::FieldType::string, kMostName_bytes});
+  const std::uint16_t name_at_ = options_->fields.all()[0].offset;
+  plugins::FlowTable table_{options_};
+  plugins::FlowPart part_{options_, flow_room(*options_)};
+};
+
+class TcpRtt final : public Analyzer {
+ public:
+  TcpRtt() {
+    table_.attach(flows_);
+    table_.set_pending(&pending_);
+  }
+  void run(const Batch& batch) noexcept override {
+    table_.before_batch(batch.packets, batch.index, batch.count);
+    for_each(batch, [&](const engine_packet& p) {
+      engine_flow* flow = table_.add(p);
+      if (flow == nullptr) return;
+      auto* user = reinterpret_cast<std::uint8_t*>(flow + 1);
+      if ((user[0] & 1) != 0 && user[measured_at_] != 0) return;
+      const plugins::FlowRtt rtt = plugins::rtt_of(*flow);
+      if (rtt.responder_ns < 0 || rtt.initiator_ns < 0) return;
+      user[0] |= 1;
+      user[measured_at_] = 1;
+      servers_.add(rtt.responder_ns / 1e6);
+      clients_.add(rtt.initiator_ns / 1e6);
+      const double ms = (rtt.responder_ns + rtt.initiator_ns) / 1e6;
+      if (ms >= kSlow_ms) tell(*flow, p, ms, *batch.outbox);
+    });
+    if (pending_ == 0) return;
+    pending_ = 0;
+    while (const engine_flow* ended = table_.next_ended()) {
+      const std::uint32_t again = ended->retransmissions[0] + ended->retransmissions[1];
+      if (again > 0) again_.add_value(plugins::ValueKey(endpoint(*ended, false).address), again);
+    }
+  }
+  std::vector<const plugins::Part*> parts() const override { return {&servers_, &clients_, &again_, &flows_}; }
+
+ private:
+  static plugins::FlowEndpoint endpoint(const engine_flow& flow, bool initiator) noexcept {
+    const unsigned side = plugins::initiator_of(flow);
+    return plugins::endpoint_of(flow.key, initiator ? side : 1 - side);
+  }
+  static void tell(const engine_flow& flow, const engine_packet& p, double ms, engine_outbox& outbox) noexcept {
+    const plugins::FlowEndpoint client = endpoint(flow, true), server = endpoint(flow, false);
+    Record record(outbox, kSlow, p, 2 * sizeof(engine_addr) + sizeof server.port + sizeof ms);
+    if (!record.has_room()) return;
+    record.put(client.address);
+    record.put(server.address);
+    record.put(server.port);
+    record.put(ms);
+  }
+  static std::shared_ptr<const plugins::FlowOptions> options() {
+    auto options = flow_options({"measured", plugins::FieldType::boolean});
+    options->callback = true;
+    options->published = false;
+    return options;
+  }
+
+  static constexpr std::uint16_t kSlow = 0;
+  static constexpr double kSlow_ms = 500;
+  plugins::Histogram servers_{1e15, 2}, clients_{1e15, 2};  // engine.histogram's defaults
+  plugins::TopK again_{plugins::KeySpec::values()};
+  const std::shared_ptr<const plugins::FlowOptions> options_ = options();
+  const std::uint16_t measured_at_ = options_->fields.all()[0].offset;
+  plugins::FlowTable table_{options_};
+  plugins::FlowPart flows_{options_, flow_room(*options_)};
+  std::uint32_t pending_ = 0;  // flows that ended
 };
 
 }  // namespace bench
