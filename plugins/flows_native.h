@@ -50,16 +50,15 @@ struct engine_flow_cursor {
   bool is_forward; /* the packet goes from the initiator to the responder */
 };
 
-struct engine_flows;
-
+/* Handles are void*: each table has a type of its own, made when it is declared. */
 struct engine_flow_natives {
-  bool (*add)(struct engine_flows*, const struct engine_packet*, struct engine_flow_cursor*); /* false: not IP */
-  bool (*next_ended)(struct engine_flows*, struct engine_flow_cursor*);                       /* false: no more */
-  uint32_t (*count)(struct engine_flows*);
-  uint32_t (*field_offset)(struct engine_flows*, uint32_t); /* of a declared field, from the flow's end */
-  void (*flow_id)(const struct engine_flow*, char*);        /* 16 bytes */
-  void (*community_id)(const struct engine_flow*, char*);   /* 30 bytes */
-  double (*rtt_responder)(const struct engine_flow*);       /* ns; -1: none */
+  bool (*add)(void*, const struct engine_packet*, struct engine_flow_cursor*); /* false: not IP */
+  bool (*next_ended)(void*, struct engine_flow_cursor*);                       /* false: no more */
+  uint32_t (*count)(void*);
+  uint32_t (*field_offset)(void*, uint32_t);              /* of a declared field, from the flow's end */
+  void (*flow_id)(const struct engine_flow*, char*);      /* 16 bytes */
+  void (*community_id)(const struct engine_flow*, char*); /* 30 bytes */
+  double (*rtt_responder)(const struct engine_flow*);     /* ns; -1: none */
   double (*rtt_initiator)(const struct engine_flow*);
 };
 

@@ -1,5 +1,5 @@
 // The native functions of plugins/flows_native.h, and how a table of flows is made. Handles are pointers to
-// plugins::Handle under an incomplete type. Called on the worker's thread; make_flows() on set-up threads.
+// plugins::Handle. Called on the worker's thread; make_flows() on set-up threads.
 #include "plugins/flows/flow_natives.h"
 
 #include <algorithm>
@@ -16,11 +16,9 @@ namespace {
 constexpr std::size_t kLeastRoom = 65536;
 constexpr std::uint32_t kDryFlows = 4096;
 
-FlowTable& table_of(engine_flows* handle) noexcept {
-  return static_cast<FlowTable&>(*reinterpret_cast<Handle*>(handle)->table);
-}
+FlowTable& table_of(void* handle) noexcept { return static_cast<FlowTable&>(*static_cast<Handle*>(handle)->table); }
 
-bool add(engine_flows* handle, const engine_packet* packet, engine_flow_cursor* cursor) noexcept {
+bool add(void* handle, const engine_packet* packet, engine_flow_cursor* cursor) noexcept {
   unsigned side = 0;
   engine_flow* flow = table_of(handle).add(*packet, side);
   if (flow == nullptr) return false;
@@ -30,7 +28,7 @@ bool add(engine_flows* handle, const engine_packet* packet, engine_flow_cursor* 
   return true;
 }
 
-bool next_ended(engine_flows* handle, engine_flow_cursor* cursor) noexcept {
+bool next_ended(void* handle, engine_flow_cursor* cursor) noexcept {
   engine_flow* flow = table_of(handle).next_ended();
   if (flow == nullptr) return false;
   cursor->flow = flow;
@@ -39,9 +37,9 @@ bool next_ended(engine_flows* handle, engine_flow_cursor* cursor) noexcept {
   return true;
 }
 
-std::uint32_t count(engine_flows* handle) noexcept { return table_of(handle).size(); }
+std::uint32_t count(void* handle) noexcept { return table_of(handle).size(); }
 
-std::uint32_t field_offset(engine_flows* handle, std::uint32_t field) noexcept {
+std::uint32_t field_offset(void* handle, std::uint32_t field) noexcept {
   return table_of(handle).options().fields.all()[field].offset;
 }
 

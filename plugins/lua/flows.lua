@@ -14,7 +14,6 @@ local packet_t, addr_t, types, bad_call = core.packet_t, core.addr_t, core.types
 local n = core.groups.flow
 local add_native, next_native, count_native = n.add, n.next_ended, n.count
 local flow_id, community_id, rtt_responder, rtt_initiator = n.flow_id, n.community_id, n.rtt_responder, n.rtt_initiator
-local flows_t = ffi.typeof("struct engine_flows *")
 assert(ffi.sizeof("struct engine_flow") == 192, "the Lua library does not fit this engine: engine_flow")
 
 -- The fields of a view ------------------------------------------------------------------------------------------------
@@ -151,14 +150,9 @@ end
 
 local makers = {}
 
-local function make_user(handle, fields, cursor)
-  local shape, field_names = {}, {}
-  for i, field in ipairs(fields) do
-    field.at = n.field_offset(handle, i - 1)
-    shape[i] = field.name .. " " .. field.type .. " " .. field.max_bytes
-    field_names[i] = field.name
-  end
-  shape = concat(shape, ", ")
+local function make_user(shape, fields, cursor)
+  local field_names = {}
+  for i, field in ipairs(fields) do field_names[i] = field.name end
   if not makers[shape] then makers[shape] = assert(loadstring(source_of(fields), "=engine.flows"))(tools) end
   local function unknown(name)
     error("this flow's user fields have no '" .. (type(name) == "string" and name or type(name)) .. "'"
@@ -170,19 +164,43 @@ end
 
 -- The table -----------------------------------------------------------------------------------------------------------
 
-local function make_methods(handle, cursor, view)
-  local flows = {}
-  flows.add = function(self, p)
-    if self ~= flows or not istype(packet_t, p) then bad_call(self == flows, "flows", "add", p) end
-    if not add_native(handle, p, cursor) then return nil end
-    cursor.generation, cursor.packet = cell.generation, cell.next
-    return view
-  end
-  flows.count = function(self)
-    if self ~= flows then error("call it as flows:count()", 2) end
-    return count_native(handle)
-  end
-  return flows
+local function make_methods(handle_t, cursor, view)
+  return {
+    add = function(flows, p)
+      if not istype(handle_t, flows) or not istype(packet_t, p) then bad_call(istype(handle_t, flows), "flows", "add", p) end
+      if not add_native(flows, p, cursor) then return nil end
+      cursor.generation, cursor.packet = cell.generation, cell.next
+      return view
+    end,
+    count = function(flows)
+      if not istype(handle_t, flows) then error("call it as flows:count()", 2) end
+      return count_native(flows)
+    end,
+  }
+end
+
+local slots, slots_made = {}, 0
+
+-- The type and functions of the n-th table of this shape in an instance: made once, so that to the compiler everything
+-- in them but the handle is constant.
+local function make_slot(shape, fields)
+  slots_made = slots_made + 1
+  local ctype = format("struct engine_flows_%d", slots_made)
+  ffi.cdef(ctype .. ";")
+  local cursor = ffi.new("struct engine_flow_cursor")
+  local slot = { handle_t = ffi.typeof(ctype .. " *"), cursor = cursor }
+  slot.view = make_view(cursor, #fields > 0 and make_user(shape, fields, cursor) or nil)
+  core.handle_type(ctype, "flow table", make_methods(slot.handle_t, cursor, slot.view))
+  return slot
+end
+
+local function slot_of(shape, fields)
+  local used = core.current.flows or {}
+  core.current.flows = used
+  used[shape] = (used[shape] or 0) + 1
+  local name = shape .. " #" .. used[shape]
+  slots[name] = slots[name] or make_slot(shape, fields)
+  return slots[name]
 end
 
 local function call_for_each(handle, cursor, view, on_end)
@@ -207,11 +225,15 @@ function core.flows(options)
   local max = core.check_number("flows", "max", rawget(options, "max"), default_max, 1, 16777216, 2)
   local given = rawget(options, "user")
   local fields = given ~= nil and core.check_fields("flows", "user", given, 255) or {}
-  local handle = ffi.cast(flows_t, core.declare("flows", { name = name, idle = idle, active = active, max = max,
-    fields = fields, callback = on_end ~= nil }, 2))
-  local cursor = ffi.new("struct engine_flow_cursor")
-  local user = #fields > 0 and make_user(handle, fields, cursor) or nil
-  local view = make_view(cursor, user)
-  if on_end then core.on_pending(call_for_each(handle, cursor, view, on_end)) end
-  return core.closed(make_methods(handle, cursor, view), "a flow table")
+  local address = core.declare("flows", { name = name, idle = idle, active = active, max = max, fields = fields,
+    callback = on_end ~= nil }, 2)
+  local shape = {}
+  for i, field in ipairs(fields) do
+    field.at = n.field_offset(address, i - 1)
+    shape[i] = field.name .. " " .. field.type .. " " .. field.max_bytes
+  end
+  local slot = slot_of(concat(shape, ", "), fields)
+  local handle = ffi.cast(slot.handle_t, address)
+  if on_end then core.on_pending(call_for_each(handle, slot.cursor, slot.view, on_end)) end
+  return handle
 end
