@@ -107,8 +107,14 @@ void Analysis::run_plugin(Slot& slot, std::uint32_t count) noexcept {
   close_window();
   slot.service->collect_garbage_step();
   if (sampled) {
-    slot.figures.sampled_ns += monotonic_ns() - begin_ns;
+    const std::uint64_t took_ns = monotonic_ns() - begin_ns;
+    slot.figures.sampled_ns += took_ns;
     slot.figures.sampled_packets += offered;
+    if (took_ns > PluginSlot::kSlowBatch_ns) [[unlikely]] {
+      open_window();
+      slot.service->warn_slow(took_ns, packets_[0].time);
+      close_window();
+    }
   }
   slot.figures.packets += offered;
   slot.figures.filtered += count - offered;

@@ -109,6 +109,8 @@ void write_plugin(JsonWriter& json, const PluginLedger& plugin) {
   json.unsigned_number("missed", plugin.missed);
   json.real("ns_per_packet", plugin.ns_per_packet);
   json.unsigned_number("memory_bytes", plugin.memory_bytes);
+  json.unsigned_number("memory_limit_bytes", plugin.memory_limit_bytes);
+  json.unsigned_number("deadline_ms", plugin.deadline_ms);
   json.unsigned_number("errors", plugin.errors);
   json.unsigned_number("cutoffs", plugin.cutoffs);
   json.unsigned_number("capture_refused", plugin.capture_refused);

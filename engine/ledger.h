@@ -74,6 +74,8 @@ struct PluginLedger {
   std::uint64_t missed = 0;
   double ns_per_packet = 0;  // from one batch in 64
   std::uint64_t memory_bytes = 0;
+  std::uint64_t memory_limit_bytes = 0;  // of each worker's state
+  std::uint64_t deadline_ms = 0;         // of each batch
   std::uint64_t errors = 0;
   std::uint64_t cutoffs = 0;
   std::uint64_t capture_refused = 0;  // packets that it wanted written to a file and that are not

@@ -184,6 +184,13 @@ void PluginSlot::quarantine(double now_ns, std::string_view why) noexcept {
        std::string(why) + "; left alone for " + std::to_string(static_cast<std::uint64_t>(length_ns * 1e-9)) + " s");
 }
 
+void PluginSlot::warn_slow(std::uint64_t took_ns, double now_ns) noexcept {
+  if (now_ns - warned_ns_ < static_cast<double>(kWindow_ns) || current_->state->is_dead()) return;
+  warned_ns_ = now_ns;
+  current_->state->warn("a batch took " + std::to_string(took_ns / 1'000'000) + " ms; its deadline is " +
+                        std::to_string(current_->state->spec().deadline_ns / 1'000'000) + " ms of processor time");
+}
+
 PluginSlot::Figures PluginSlot::figures() const noexcept {
   Figures all = past_;
   const plugins::Statistics now = current_->state->statistics();

@@ -28,6 +28,8 @@ class PluginSlot {
   static constexpr std::uint64_t kFirstQuarantine_ns = 60'000'000'000;  // doubled each time
   static constexpr std::uint32_t kLongestQuarantine = 10;               // doublings
 
+  static constexpr std::uint64_t kSlowBatch_ns = 5'000'000;  // worth a warning, once a minute
+
   // `lossless`: files; it waits for a spare.
   PluginSlot(Workshop& workshop, std::size_t plugin, const plugins::Seat& seat, bool lossless);
   ~PluginSlot();
@@ -50,6 +52,9 @@ class PluginSlot {
   void tick(double now_ns) noexcept;
   void stop() noexcept;
   void collect_garbage_step() noexcept;
+
+  // A batch took so long: near its deadline, or the machine is busy.
+  void warn_slow(std::uint64_t took_ns, double now_ns) noexcept;
 
   // From the workshop's thread: to take the state's place between two batches. Ownership goes along.
   void offer(Prepared* fresh) noexcept;
@@ -99,6 +104,7 @@ class PluginSlot {
   double window_ns_ = 0;  // when the current minute of errors began
   std::uint64_t window_packets_ = 0;
   std::uint64_t window_errors_ = 0;
+  double warned_ns_ = -1e18;
   Figures past_;  // of the states before this one
   std::array<std::uint16_t, 256> identity_;
 };

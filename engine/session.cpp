@@ -135,6 +135,8 @@ std::vector<PluginLedger> plugin_ledgers(const std::vector<Analysis*>& analyses)
       const Analysis::Slot& slot = *analysis->slots()[i];
       const PluginSlot::Figures figures = slot.service->figures();
       ledger.name = slot.name;
+      ledger.memory_limit_bytes = slot.service->state().spec().memory_bytes;
+      ledger.deadline_ms = slot.service->state().spec().deadline_ns / 1'000'000;
       ledger.packets += slot.figures.packets;
       ledger.filtered += slot.figures.filtered;
       ledger.errors += figures.errors;

@@ -116,6 +116,7 @@ struct State::Impl {
   bool append(std::uint8_t kind, int level, std::string_view text) noexcept;
   void log(int level, std::string_view text) noexcept;
   void flush_pending() noexcept;
+  void warn(std::string_view text) noexcept;
 
   PluginSpec spec;
   Binding bound;

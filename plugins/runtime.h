@@ -52,7 +52,7 @@ struct PluginSpec {
   // What a batch, a tick, a stop or a garbage step may take of the thread's time; loading and on_start may take fifty
   // times as much, at least a tenth of a second. Longer ones are cut off.
   std::uint64_t deadline_ns = 20'000'000;
-  std::shared_ptr<Sources> sources;      // nullptr: files are read as they are
+  std::shared_ptr<Sources> sources;  // nullptr: files are read as they are
 };
 
 class Marks;
@@ -78,7 +78,7 @@ struct Seat {
   engine_packet* packets = nullptr;  // capacity + 1: the last gives ticks and stops their time and place
   const std::uint8_t* frames = nullptr;
   engine_outbox* outbox = nullptr;
-  Marks* marks = nullptr;  // what the worker's plugins chose to have written; nullptr: nothing is written
+  Marks* marks = nullptr;    // what the worker's plugins chose to have written; nullptr: nothing is written
   Blocks* blocks = nullptr;  // what the worker's plugins ask to be blocked; nullptr: the source has no block list
   std::uint64_t epoch_ns = 0;
   std::uint32_t worker = 0;
@@ -98,7 +98,7 @@ struct Binding : Seat {  // without packets: the state is made without a seat
 
 // Written by the worker's thread; others read them after it has ended.
 struct Statistics {
-  std::uint64_t packets = 0;          // offered, those skipped by an error included
+  std::uint64_t packets = 0;  // offered, those skipped by an error included
   std::uint64_t errors = 0;
   std::uint64_t capture_refused = 0;  // packets that the plugin wanted written and that are not
   std::uint64_t actions_refused = 0;  // calls of engine.block() and p:bypass() that returned false
@@ -146,6 +146,9 @@ class State {
   std::vector<Structure*>& structures() noexcept;
   // Gives the structures away: to `kept`, unless it has the same already; then that one is filled from now on.
   void join(StructureSet& kept) noexcept;
+  // A line in the log in the plugin's name, as far as its share of lines allows.
+  void warn(std::string_view text) noexcept;
+  const PluginSpec& spec() const noexcept;
   Statistics statistics() const noexcept;
   bool is_dead() const noexcept;                // it does nothing any more; another has to take its place
   std::string_view condition() const noexcept;  // "running", "out of memory" or "cut off"
