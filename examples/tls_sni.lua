@@ -23,7 +23,7 @@ local too_old = { ["SSL 3.0"] = true, ["TLS 1.0"] = true, ["TLS 1.1"] = true }
 function on_packet(p)
   local hello = tls.parse(p)
   if not hello then return end
-  local name, version = hello.sni, hello.version
+  local name, version = hello.sni_view, hello.version -- a view: no string is made to count it
   names:add(name or hello.truncated and "(cut)" or "(none)")
   if not version then return end
   versions:add(version)

@@ -183,6 +183,9 @@ end
 
 local tls = core.protocol_object("struct engine_tls", "a TLS hello", {
   sni = function(t) if t._sni_len ~= 0 then return ffi_string(cell.frames + (t._off + t._sni), t._sni_len) end end,
+  sni_view = function(t)
+    if t._sni_len ~= 0 then return view_t(t._generation, t._packet, t._off + t._sni, t._sni_len) end
+  end,
   version = function(t) return version_names[t._version] end,
   legacy_version = function(t) return version_names[t._legacy_version] end,
   versions = versions,
