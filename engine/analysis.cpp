@@ -47,9 +47,9 @@ PluginSlot& Analysis::add_plugin(Workshop& workshop, std::size_t plugin, plugins
   slot->plugin = static_cast<std::uint8_t>(plugin);
   slot->registry = &workshop.registry(plugin);
   slot->service = std::make_unique<PluginSlot>(workshop, plugin, seat, lossless_);
-  open_window();  // on_start may log and emit
+  open_window(*slot);  // on_start may log and emit
   slot->service->seat(first != nullptr ? std::move(first) : workshop.make(plugin));
-  close_window();
+  close_window(*slot);
   slot->name = slot->service->state().name();
   slot->interval_ns = slot->service->interval_ns();
   slots_.push_back(std::move(slot));
@@ -97,23 +97,23 @@ void Analysis::run_plugin(Slot& slot, std::uint32_t count) noexcept {
   const bool sampled = batches_ % kSampledBatches == 0;
   const std::uint64_t begin_ns = sampled ? monotonic_ns() : 0;
   std::uint32_t offered = count;
-  open_window();
+  open_window(slot);
   if (slot.service->filter().empty()) {
     slot.service->run(count, packets_[0].time);
   } else {
     offered = select(slot, count);
     if (offered > 0) slot.service->run(std::span<const std::uint16_t>(index_.data(), offered), packets_[0].time);
   }
-  close_window();
+  close_window(slot);
   slot.service->collect_garbage_step();
   if (sampled) {
     const std::uint64_t took_ns = monotonic_ns() - begin_ns;
     slot.figures.sampled_ns += took_ns;
     slot.figures.sampled_packets += offered;
     if (took_ns > PluginSlot::kSlowBatch_ns) [[unlikely]] {
-      open_window();
+      open_window(slot);
       slot.service->warn_slow(took_ns, packets_[0].time);
-      close_window();
+      close_window(slot);
     }
   }
   slot.figures.packets += offered;
@@ -136,7 +136,7 @@ std::uint32_t Analysis::select(const Slot& slot, std::uint32_t count) noexcept {
 // Live, the window is a part of the ring itself: what Lua appends there is sent without another copy, and what does not
 // fit is dropped. On files it is memory of its own, larger than any batch's results, so that nothing depends on how far
 // the collector has come.
-void Analysis::open_window() noexcept {
+void Analysis::open_window(Slot& slot) noexcept {
   outbox_.used = 0;
   if (lossless_) {
     outbox_.data = reinterpret_cast<std::uint8_t*>(spill_.get());
@@ -145,15 +145,28 @@ void Analysis::open_window() noexcept {
   }
   const std::span<std::byte> window = ring_.window(kLiveWindow_bytes);
   outbox_.data = reinterpret_cast<std::uint8_t*>(window.data());
-  outbox_.limit = static_cast<std::uint32_t>(std::min<std::size_t>(window.size(), 1u << 30));
+  outbox_.limit = static_cast<std::uint32_t>(std::min({window.size(), share_left(slot), std::size_t{1} << 30}));
 }
 
-void Analysis::close_window() noexcept {
+void Analysis::close_window(Slot& slot) noexcept {
   if (lossless_) {
     send_spilled();
   } else {
     ring_.advance(outbox_.used);
+    slot.sent_bytes += outbox_.used;
   }
+}
+
+// No plugin may fill the ring at the expense of the others: a round ends when the collector has read all that was there
+// at its beginning, so at most two rounds lie in the ring, and in each a plugin has half of its share.
+std::size_t Analysis::share_left(Slot& slot) noexcept {
+  if (slots_.size() < 2) return ring_.capacity();
+  const std::size_t share = ring_.capacity() / (2 * slots_.size()) / 8 * 8;
+  if (slot.sent_bytes >= share && ring_.consumed() >= round_end_) {
+    round_end_ = ring_.written();
+    for (auto& each : slots_) each->sent_bytes = 0;
+  }
+  return share - std::min(share, slot.sent_bytes);
 }
 
 void Analysis::send_spilled() noexcept {
@@ -236,10 +249,10 @@ void Analysis::end_one(Slot* slot, std::uint64_t index, std::uint64_t at_ns, dou
   if (slot != nullptr) {
     packets_[kMaxBatchPackets].time = time;
     packets_[kMaxBatchPackets]._place = place;
-    open_window();
+    open_window(*slot);
     if (last) finish_tables(*slot, time);
     slot->service->tick(time);
-    close_window();
+    close_window(*slot);
     for (const auto& structure : slot->service->structures().all())
       if (!structure->name().empty()) hand_over(*structure, plugin, time, place);
   } else {
@@ -267,9 +280,9 @@ void Analysis::stop(std::uint64_t now_ns, double place) noexcept {
   packets_[kMaxBatchPackets].time = since_epoch(now_ns);
   packets_[kMaxBatchPackets]._place = place;
   for (auto& slot : slots_) {
-    open_window();
+    open_window(*slot);
     slot->service->stop();
-    close_window();
+    close_window(*slot);
   }
   if (packets_to_file_ != nullptr) packets_to_file_->finish();
   ring_.publish();

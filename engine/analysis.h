@@ -85,6 +85,7 @@ class Analysis {
     std::uint8_t plugin = 0;
     std::uint64_t interval_ns = 0;
     std::uint64_t boundary_ns = 0;  // live: when the open interval ends
+    std::size_t sent_bytes = 0;     // live: since the round of shares began
     PluginFigures figures;
   };
   const std::vector<std::unique_ptr<Slot>>& slots() const noexcept { return slots_; }
@@ -94,8 +95,9 @@ class Analysis {
  private:
   void run_plugin(Slot& slot, std::uint32_t count) noexcept;
   std::uint32_t select(const Slot& slot, std::uint32_t count) noexcept;
-  void open_window() noexcept;
-  void close_window() noexcept;
+  void open_window(Slot& slot) noexcept;
+  void close_window(Slot& slot) noexcept;
+  std::size_t share_left(Slot& slot) noexcept;
   void send_spilled() noexcept;
   bool wait_for_room() noexcept;
   void end_intervals(std::uint64_t now_ns) noexcept;
@@ -117,6 +119,7 @@ class Analysis {
   std::uint64_t next_boundary_ns_ = 0;
   engine_outbox outbox_{};
   std::unique_ptr<std::byte[]> spill_;  // lossless only: a crossing's messages, before they go into the ring
+  std::size_t round_end_ = 0;           // live: the round of shares ends when the collector has read up to here
   const std::uint8_t* frames_ = nullptr;
   std::uint64_t batches_ = 0;
   std::vector<std::unique_ptr<Slot>> slots_;

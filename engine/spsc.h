@@ -75,6 +75,12 @@ class SpscRing {
     written_ += bytes;
   }
 
+  // Positions in the stream of bytes: how far the producer has written, and how far the consumer has read by now.
+  std::size_t written() const noexcept { return written_; }
+  std::size_t consumed() noexcept {
+    return seen_head_ = head_.load(std::memory_order_acquire);  // as in window()
+  }
+
   // What was advanced over becomes visible to the consumer.
   void publish() noexcept {
     // release: the records' bytes and wrap_at_ are written before the index that covers them.
