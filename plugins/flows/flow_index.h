@@ -27,14 +27,17 @@ class FlowIndex {
   template <class Match>
   std::uint32_t find(std::uint64_t hash, const Match& match) const noexcept {
     const std::uint16_t tag = tag_of(hash);
-    for (std::uint32_t at = bucket_of(hash);; at = next(at)) {
+    std::uint32_t at = bucket_of(hash);
+    // In a small table every bucket can have been passed by: once around is all there is.
+    for (std::uint64_t left = buckets_; left > 0; --left, at = next(at)) {
       const Bucket& bucket = memory_[at];
       for (Hits hits = hits_of(bucket, tag); hits.any(); hits.drop()) {
         const std::uint32_t row = bucket.rows[hits.first()];
         if (match(row)) return row;
       }
-      if (bucket.passed_by == 0) return kNoRow;
+      if (bucket.passed_by == 0) break;
     }
+    return kNoRow;
   }
 
   // The row of this tag in the key's own bucket, if any: for fetching, mostly the right one.
@@ -63,7 +66,8 @@ class FlowIndex {
     for (std::uint32_t at = bucket_of(hash);; at = next(at)) {
       Bucket& bucket = memory_[at];
       for (Hits hits = hits_of(bucket, tag); hits.any(); hits.drop()) {
-        if (bucket.rows[hits.first()] != row) continue;
+        // The tag too: a false hit may be a free place that held this row before.
+        if (bucket.rows[hits.first()] != row || bucket.tags[hits.first()] != tag) continue;
         bucket.tags[hits.first()] = 0;
         return;
       }

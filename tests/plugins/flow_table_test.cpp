@@ -264,6 +264,25 @@ TEST(FlowTable, EvictionPrefersWhatHasBeenIdle) {
   EXPECT_LE(busy_evicted, 8u) << "of 7,944 evictions";
 }
 
+TEST(FlowIndex, LooksForWhatIsNotThereOnceAroundThoughEveryBucketWasPassedBy) {
+  constexpr std::uint64_t kBuckets = 64 / 6 + 2;
+  plugins::FlowIndex index(64);
+  const auto hash_in = [](std::uint64_t bucket, std::uint64_t tag) {
+    return ((bucket << 32) / kBuckets + 1) << 32 | tag;
+  };
+  std::uint32_t passer = 1000;
+  for (std::uint64_t bucket = 0; bucket < kBuckets; ++bucket) {
+    for (std::uint32_t row = 0; row < 8; ++row) index.insert(hash_in(bucket, 100 + row), row);
+    index.insert(hash_in(bucket, 7), passer++);  // finds its bucket full, and stays in the next
+    for (std::uint32_t row = 0; row < 8; ++row) index.erase(hash_in(bucket, 100 + row), row);
+  }
+  const auto is = [](std::uint32_t wanted) { return [wanted](std::uint32_t row) { return row == wanted; }; };
+  for (std::uint64_t bucket = 0; bucket < kBuckets; ++bucket) {
+    EXPECT_EQ(index.find(hash_in(bucket, 9), is(5)), plugins::kNoRow);
+    EXPECT_EQ(index.find(hash_in(bucket, 7), is(1000 + static_cast<std::uint32_t>(bucket))), 1000 + bucket);
+  }
+}
+
 TEST(FlowTable, WhatHadEndedAnywayIsNoEviction) {
   Flows flows(limits(10, 300, 4));
   for (std::uint16_t i = 0; i < 4; ++i) flows.say({.at_s = 0, .from_port = i});
