@@ -23,6 +23,8 @@ namespace {
 constexpr std::size_t kLivePacketRing_bytes = 8u << 20;
 constexpr std::size_t kFilePacketRing_bytes = 4u << 20;
 constexpr std::uint64_t kSummaryInterval_ns = 1'000'000'000;
+constexpr std::uint32_t kLiveDeadline_ms = 20;
+constexpr std::uint32_t kFileDeadline_ms = 200;
 
 }  // namespace
 
@@ -35,7 +37,9 @@ std::vector<plugins::PluginSpec> plugin_specs(const cli::Settings& settings) {
     spec.code = setting.code;
     spec.args = setting.args;
     spec.memory_bytes = setting.memory_bytes;
-    spec.deadline_ns = std::uint64_t{setting.deadline_ms} * 1'000'000;
+    // Over a file nothing is lost by waiting, and results must not depend on how busy the machine is.
+    const std::uint32_t default_ms = settings.pcap_path.empty() ? kLiveDeadline_ms : kFileDeadline_ms;
+    spec.deadline_ns = std::uint64_t{(setting.deadline_ms != 0 ? setting.deadline_ms : default_ms)} * 1'000'000;
     spec.trusted = setting.trusted;
     spec.reproducible = !settings.pcap_path.empty();
   }

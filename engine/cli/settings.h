@@ -30,7 +30,7 @@ struct PluginSetting {
   std::string name;  // unique; default: the file's name without folder and .lua
   Arguments args;
   std::size_t memory_bytes = 64u << 20;
-  std::uint32_t deadline_ms = 20;  // of the thread's CPU time, for a batch
+  std::uint32_t deadline_ms = 0;  // of the thread's CPU time, for a batch; 0: the default of the source
   bool trusted = false;
 };
 

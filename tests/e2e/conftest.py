@@ -67,10 +67,16 @@ class Lab:
         pin = () if "--cpus" in options else ("--cpus", last)
         child = self.start(self.cap, ENGINE, "--iface", "cap0", *pin, *options, **kwargs)
         child.log = []
-        for line in child.stderr:
-            child.log.append(line)
-            if "ready" in line:
+        # Byte by byte: what a buffered reader has taken beyond the line would be lost to communicate().
+        line = b""
+        while byte := os.read(child.stderr.fileno(), 1):
+            line += byte
+            if byte != b"\n":
+                continue
+            child.log.append(line.decode())
+            if b"ready" in line:
                 return child
+            line = b""
         raise AssertionError("the engine ended before it was ready: " + "".join(child.log))
 
     def generate(self, *options, cpu=0, timeout=60):
