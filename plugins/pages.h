@@ -45,15 +45,19 @@ struct Unmap {
 template <typename T>
 using Pages = std::unique_ptr<T[], Unmap>;
 
-// Zeroed; throws std::bad_alloc.
-template <typename T>
-Pages<T> allocate_pages(std::size_t count) {
-  const std::size_t size_bytes = count * sizeof(T);
+// Zeroed; `advice`: MADV_HUGEPAGE or MADV_NOHUGEPAGE. Throws std::bad_alloc.
+inline void* reserve_pages(std::size_t size_bytes, int advice) {
   Reserving::take(size_bytes);
   void* memory = mmap(nullptr, size_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) throw std::bad_alloc();
-  madvise(memory, size_bytes, MADV_NOHUGEPAGE);  // a kernel without huge pages refuses: then there are none anyway
-  return Pages<T>(static_cast<T*>(memory), Unmap{size_bytes});
+  madvise(memory, size_bytes, advice);  // a kernel without huge pages refuses: then there are small ones only
+  return memory;
+}
+
+template <typename T>
+Pages<T> allocate_pages(std::size_t count) {
+  const std::size_t size_bytes = count * sizeof(T);
+  return Pages<T>(static_cast<T*>(reserve_pages(size_bytes, MADV_NOHUGEPAGE)), Unmap{size_bytes});
 }
 
 }  // namespace plugins

@@ -1,7 +1,5 @@
-// Memory of the flow tables: anonymous pages, reserved at once and touched only as far as they are used, on the node
-// of the thread that touches them.
-//
-// Huge pages where the kernel has them: a million flows are 200 MB, and with pages of 4 KiB every lookup would miss in
+// Memory of the flow tables: reserved as that of the other structures (plugins/pages.h), but it can grow, and with huge
+// pages where the kernel has them: a million flows are 200 MB, and with pages of 4 KiB every lookup would miss in
 // the TLB as well as in the cache.
 #pragma once
 
@@ -11,6 +9,8 @@
 #include <new>
 #include <utility>
 
+#include "plugins/pages.h"
+
 namespace plugins {
 
 class FlowMemory {
@@ -18,9 +18,7 @@ class FlowMemory {
   FlowMemory() = default;
   explicit FlowMemory(std::size_t size_bytes) : size_bytes_(size_bytes) {
     if (size_bytes == 0) return;
-    memory_ = mmap(nullptr, size_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory_ == MAP_FAILED) throw std::bad_alloc();
-    madvise(memory_, size_bytes, MADV_HUGEPAGE);  // a kernel without huge pages refuses: then there are small ones
+    memory_ = reserve_pages(size_bytes, MADV_HUGEPAGE);
   }
   FlowMemory(FlowMemory&& other) noexcept
       : memory_(std::exchange(other.memory_, nullptr)), size_bytes_(std::exchange(other.size_bytes_, 0)) {}
