@@ -1,28 +1,11 @@
 #include "plugins/json_text.h"
 
-#include <cstdint>
 #include <cstdio>
+
+#include "plugins/utf8.h"
 
 namespace plugins {
 namespace {
-
-// Length of the well-formed UTF-8 sequence at the start of `text`, 0 if there is none (Unicode 15, table 3-7).
-std::size_t sequence_length(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<std::uint8_t>(text[i]) : 0u; };
-  const auto continues = [&](std::size_t i) { return (byte(i) & 0xc0) == 0x80; };
-  const unsigned first = byte(0), second = byte(1);
-  if (first < 0x80) return 1;
-  if (first >= 0xc2 && first <= 0xdf) return continues(1) ? 2 : 0;
-  if (first >= 0xe0 && first <= 0xef) {
-    if ((first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f)) return 0;  // overlong; surrogates
-    return continues(1) && continues(2) ? 3 : 0;
-  }
-  if (first >= 0xf0 && first <= 0xf4) {
-    if ((first == 0xf0 && second < 0x90) || (first == 0xf4 && second > 0x8f)) return 0;  // overlong; above U+10FFFF
-    return continues(1) && continues(2) && continues(3) ? 4 : 0;
-  }
-  return 0;
-}
 
 void append_ascii(std::string& out, char c) {
   if (c == '"' || c == '\\') {
@@ -48,11 +31,11 @@ void append_ascii(std::string& out, char c) {
 std::string json_quoted(std::string_view text) {
   std::string out = "\"";
   while (!text.empty()) {
-    const std::size_t length = sequence_length(text);
+    const std::size_t length = utf8_length(text);
     if (length == 1) {
       append_ascii(out, text[0]);
     } else if (length == 0) {
-      out += "\xef\xbf\xbd";
+      out += kReplacementCharacter;
     } else {
       out += text.substr(0, length);
     }

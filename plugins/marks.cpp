@@ -4,30 +4,17 @@
 
 #include "plugins/capture_native.h"
 #include "plugins/native.h"
+#include "plugins/utf8.h"
 
 namespace plugins {
 namespace {
 
-constexpr char kReplacement[] = "\xef\xbf\xbd";  // U+FFFD
-constexpr std::size_t kReplacement_bytes = 3;
-
-// The length of the character that begins there: 0 if it is none that a comment may hold. RFC 3629, section 4; control
-// characters but tab and line feed are none either, for the sake of terminals that comments are shown on.
+// The length of the character that begins there: 0 if it is none that a comment may hold. Control characters but tab
+// and line feed are none, for the sake of terminals that comments are shown on.
 std::size_t character_bytes(std::string_view text) noexcept {
-  const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
-  const auto follows = [&](std::size_t i) { return (byte(i) & 0xc0u) == 0x80u; };
-  const unsigned first = byte(0), second = byte(1);
-  if (first < 0x80) return first >= 0x20 && first != 0x7f ? 1 : first == '\t' || first == '\n';
-  if (first >= 0xc2 && first <= 0xdf) return follows(1) ? 2 : 0;
-  if (first >= 0xe0 && first <= 0xef) {
-    const bool fits = !(first == 0xe0 && second < 0xa0) && !(first == 0xed && second > 0x9f);
-    return fits && follows(1) && follows(2) ? 3 : 0;
-  }
-  if (first >= 0xf0 && first <= 0xf4) {
-    const bool fits = !(first == 0xf0 && second < 0x90) && !(first == 0xf4 && second > 0x8f);
-    return fits && follows(1) && follows(2) && follows(3) ? 4 : 0;
-  }
-  return 0;
+  const auto first = static_cast<unsigned char>(text[0]);
+  if ((first < 0x20 && first != '\t' && first != '\n') || first == 0x7f) return 0;
+  return utf8_length(text);
 }
 
 }  // namespace
@@ -47,12 +34,12 @@ void Marks::comment(std::size_t packet, std::uint32_t plugin, std::string_view t
   std::size_t length = 0;
   while (!text.empty()) {
     const std::size_t bytes = character_bytes(text);
-    const std::size_t written = bytes != 0 ? bytes : kReplacement_bytes;
+    const std::size_t written = bytes != 0 ? bytes : kReplacementCharacter.size();
     if (length + written > kComment_bytes) {
       ++cut_;
       break;
     }
-    std::memcpy(to + length, bytes != 0 ? text.data() : kReplacement, written);
+    std::memcpy(to + length, bytes != 0 ? text.data() : kReplacementCharacter.data(), written);
     length += written;
     text.remove_prefix(bytes != 0 ? bytes : 1);
   }

@@ -7,6 +7,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "plugins/utf8.h"
+
 namespace engine {
 namespace {
 
@@ -18,28 +20,6 @@ constexpr std::array<bool, 256> kPlain = [] {
   for (int c = 0x20; c < 0x7f; ++c) plain[c] = c != '"' && c != '\\';
   return plain;
 }();
-
-// The length of the well-formed UTF-8 sequence that `text` begins with, 0 if there is none (Unicode 15, table 3-7:
-// no overlong forms, no surrogates, nothing above U+10FFFF).
-std::size_t utf8_length(std::string_view text) {
-  const auto at = [text](std::size_t i) -> unsigned {
-    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u;
-  };
-  const auto follows = [&](std::size_t i) { return (at(i) & 0xc0u) == 0x80u; };
-  const unsigned first = at(0), second = at(1);
-  if (first >= 0xc2 && first <= 0xdf) return follows(1) ? 2 : 0;
-  if (first >= 0xe0 && first <= 0xef) {
-    if (!follows(1) || !follows(2)) return 0;
-    if ((first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f)) return 0;
-    return 3;
-  }
-  if (first >= 0xf0 && first <= 0xf4) {
-    if (!follows(1) || !follows(2) || !follows(3)) return 0;
-    if ((first == 0xf0 && second < 0x90) || (first == 0xf4 && second > 0x8f)) return 0;
-    return 4;
-  }
-  return 0;
-}
 
 void append_escape(std::string& out, unsigned char c) {
   switch (c) {
@@ -91,11 +71,11 @@ void append_json_string(std::string& out, std::string_view text) {
     if (c < 0x80) {
       append_escape(out, c);
       text.remove_prefix(1);
-    } else if (const std::size_t length = utf8_length(text)) {
+    } else if (const std::size_t length = plugins::utf8_length(text)) {
       out.append(text.data(), length);
       text.remove_prefix(length);
     } else {
-      out += "\xef\xbf\xbd";
+      out += plugins::kReplacementCharacter;
       text.remove_prefix(1);
     }
   }
