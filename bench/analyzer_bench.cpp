@@ -6,8 +6,6 @@
 //
 // A pass is all frames once, in batches of 64. A round is kTurns passes of each side in turn; its ratio is that of the
 // sums of CPU time, so garbage collection counts as well. Shown are the median and the worst of the rounds.
-#include <pcap/pcap.h>
-
 #include <algorithm>
 #include <array>
 #include <cstdio>
@@ -20,6 +18,7 @@
 #include "bench/analyzers.h"
 #include "bpf/filter.h"
 #include "engine/base/error.h"
+#include "engine/packet_filter.h"
 #include "engine/session.h"
 #include "tests/plugins/published.h"
 
@@ -119,22 +118,14 @@ class NativeSide {
     const std::span<std::byte> window = ring_.window(1024);
     engine_outbox outbox{reinterpret_cast<std::uint8_t*>(window.data()), 0, static_cast<std::uint32_t>(window.size()),
                          0, 0};
-    const std::uint32_t count = filter_.empty() ? kBatch : select();
+    const std::uint32_t count =
+        filter_.empty() ? kBatch
+                        : engine::select_packets(filter_, packets_.data(), kBatch, frames_.memory.get(), index_.data());
     if (count > 0)
       analyzer_->run(
           {packets_.data(), filter_.empty() ? nullptr : index_.data(), count, frames_.memory.get(), &outbox});
     ring_.advance(outbox.used);
     ring_.publish();
-  }
-  std::uint32_t select() noexcept {
-    std::uint32_t count = 0;
-    for (std::uint32_t i = 0; i < kBatch; ++i) {
-      const engine_packet& packet = packets_[i];
-      if (bpf_filter(reinterpret_cast<const bpf_insn*>(filter_.data()), frames_.memory.get() + packet._off, packet.len,
-                     packet.caplen) != 0)
-        index_[count++] = static_cast<std::uint16_t>(i);
-    }
-    return count;
   }
 
   const bench::Frames& frames_;

@@ -9,11 +9,11 @@
 #include <cstring>
 #include <vector>
 
-#include "plugins/runtime.h"
+#include "bench/plugin_rig.h"
 
 namespace {
 
-constexpr std::uint32_t kCapacity = 256;
+constexpr std::uint32_t kCapacity = bench::kRigCapacity;
 constexpr std::uint32_t kFrame_bytes = 64;
 
 template <typename T>
@@ -59,40 +59,27 @@ std::vector<engine_packet> traffic(std::size_t count, std::uint32_t seed) {
 }
 
 void run_plugin(benchmark::State& state, const char* code) {
-  std::vector<engine_packet> packets(kCapacity + 1), warm_up = traffic(300, 7);
-  std::vector<std::uint8_t> frames(kCapacity * kFrame_bytes), queue(1u << 20);
-  engine_outbox outbox{queue.data(), 0, static_cast<std::uint32_t>(queue.size()), 0, 0};
-  plugins::PluginSpec spec;
-  spec.name = "bench";
-  spec.code = code;
-  plugins::Binding binding;
-  binding.packets = packets.data();
-  binding.frames = frames.data();
-  binding.outbox = &outbox;
-  binding.traffic = {warm_up, frames.data()};
-  plugins::State plugin(spec, binding);
-  const std::vector<engine_packet> seen = traffic(kCapacity + 1, 99);
-  std::memcpy(static_cast<void*>(packets.data()), seen.data(), packets.size() * sizeof packets[0]);  // in place: bound
+  const std::vector<engine_packet> warm_up = traffic(300, 7);
+  const std::vector<std::uint8_t> frames(kCapacity * kFrame_bytes);
+  bench::PluginRig rig(code, warm_up, frames.data());
+  rig.give(traffic(kCapacity + 1, 99));
 
   const auto batch = static_cast<std::uint32_t>(state.range(0));
-  plugin.run(batch);
-  const std::size_t before_bytes = plugin.statistics().memory_bytes;
-  for (std::uint32_t i = 0; i < 1'000'000 / batch; ++i) {
-    outbox.used = 0;
-    plugin.run(batch);
-  }
-  const auto grown_bytes = static_cast<double>(plugin.statistics().memory_bytes) - static_cast<double>(before_bytes);
+  rig.run(batch);
+  const std::size_t before_bytes = rig.state().statistics().memory_bytes;
+  for (std::uint32_t i = 0; i < 1'000'000 / batch; ++i) rig.run(batch);
+  const auto grown_bytes =
+      static_cast<double>(rig.state().statistics().memory_bytes) - static_cast<double>(before_bytes);
   std::uint64_t done = 0;
   for (auto _ : state) {
-    outbox.used = 0;
-    plugin.run(batch);
-    plugin.collect_garbage_step();
+    rig.run(batch);
+    rig.state().collect_garbage_step();
     done += batch;
   }
   state.counters["ns"] =
       benchmark::Counter(static_cast<double>(done), benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
   state.counters["garbage"] = grown_bytes / 1e6;
-  if (plugin.statistics().errors != 0) state.SkipWithError("the plugin failed");
+  if (rig.state().statistics().errors != 0) state.SkipWithError("the plugin failed");
 }
 
 void sizes(benchmark::internal::Benchmark* benchmark) { benchmark->Arg(16)->Arg(64)->Arg(256); }

@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "bench/plugin_rig.h"
 #include "engine/decode/decode.h"
 #include "plugins/protocols/natives.h"
-#include "plugins/runtime.h"
 #include "tests/plugins/messages.h"
 
 namespace {
@@ -18,7 +18,7 @@ namespace {
 using test::Bytes;
 using test::operator+;
 
-constexpr std::uint32_t kCapacity = 256;
+constexpr std::uint32_t kCapacity = bench::kRigCapacity;
 constexpr std::uint32_t kBatch = 64;
 
 std::string name_of(std::uint32_t i) {
@@ -135,36 +135,22 @@ BENCHMARK(tcp);
 
 void plugin(benchmark::State& state, Bytes (*make)(std::uint32_t), const char* code) {
   const Packets seen(make);
-  std::vector<engine_packet> packets(kCapacity + 1);
-  std::vector<std::uint8_t> queue(1u << 20);
-  engine_outbox outbox{queue.data(), 0, static_cast<std::uint32_t>(queue.size()), 0, 0};
-  plugins::PluginSpec spec;
-  spec.name = "bench";
-  spec.code = code;
-  plugins::Binding binding;
-  binding.packets = packets.data();
-  binding.frames = seen.memory.data();
-  binding.outbox = &outbox;
-  binding.traffic = {seen.decoded, seen.memory.data()};
-  plugins::State lua(spec, binding);
-  std::memcpy(static_cast<void*>(packets.data()), seen.decoded.data(), packets.size() * sizeof packets[0]);
-  for (std::uint32_t i = 0; i < 4 * kCapacity / kBatch; ++i) lua.run(kBatch);
-  const std::size_t before_bytes = lua.statistics().memory_bytes;
-  for (std::uint32_t i = 0; i < 1'000'000 / kBatch; ++i) {
-    outbox.used = 0;
-    lua.run(kBatch);
-  }
-  const auto grown_bytes = static_cast<double>(lua.statistics().memory_bytes) - static_cast<double>(before_bytes);
+  bench::PluginRig rig(code, seen.decoded, seen.memory.data());
+  rig.give(seen.decoded);
+  for (std::uint32_t i = 0; i < 4 * kCapacity / kBatch; ++i) rig.run(kBatch);
+  const std::size_t before_bytes = rig.state().statistics().memory_bytes;
+  for (std::uint32_t i = 0; i < 1'000'000 / kBatch; ++i) rig.run(kBatch);
+  const auto grown_bytes =
+      static_cast<double>(rig.state().statistics().memory_bytes) - static_cast<double>(before_bytes);
   std::uint64_t done = 0;
   for (auto _ : state) {
-    outbox.used = 0;
-    lua.run(kBatch);
-    lua.collect_garbage_step();
+    rig.run(kBatch);
+    rig.state().collect_garbage_step();
     done += kBatch;
   }
   count(state, done);
   state.counters["garbage"] = grown_bytes / 1e6;
-  if (lua.statistics().errors != 0) state.SkipWithError("the plugin failed");
+  if (rig.state().statistics().errors != 0) state.SkipWithError("the plugin failed");
 }
 
 BENCHMARK_CAPTURE(plugin, empty, no_message, "function on_packet(p) end");

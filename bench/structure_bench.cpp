@@ -10,13 +10,13 @@
 #include <random>
 #include <vector>
 
+#include "bench/plugin_rig.h"
 #include "plugins/counter.h"
 #include "plugins/distinct.h"
 #include "plugins/histogram.h"
 #include "plugins/map_table.h"
 #include "plugins/net_table.h"
 #include "plugins/rate_table.h"
-#include "plugins/runtime.h"
 #include "plugins/set_table.h"
 #include "plugins/topk.h"
 
@@ -152,26 +152,13 @@ void nets_match(benchmark::State& state, bool v4) {
 
 // Through Lua, at batches of 64.
 void lua(benchmark::State& state, const char* code) {
-  constexpr std::uint32_t kCapacity = 256;
   const auto all = traffic(static_cast<std::uint32_t>(state.range(0)));
-  std::vector<engine_packet> packets(kCapacity + 1), warm_up(300);
-  std::memcpy(static_cast<void*>(warm_up.data()), all.data(), warm_up.size() * sizeof warm_up[0]);
-  std::vector<std::uint8_t> frames(kCapacity * 64), queue(1u << 20);
-  engine_outbox outbox{queue.data(), 0, static_cast<std::uint32_t>(queue.size()), 0, 0};
-  plugins::PluginSpec spec;
-  spec.name = "bench";
-  spec.code = code;
-  plugins::Binding binding;
-  binding.packets = packets.data();
-  binding.frames = frames.data();
-  binding.outbox = &outbox;
-  binding.traffic = {warm_up, frames.data()};
-  plugins::State plugin(spec, binding);
+  const std::vector<std::uint8_t> frames(bench::kRigCapacity * 64);
+  bench::PluginRig rig(code, std::span(all).first(300), frames.data());
   std::uint32_t at = 0;
   const auto batch = [&] {
-    std::memcpy(static_cast<void*>(packets.data()), &all[at], kBatch * sizeof packets[0]);
-    outbox.used = 0;
-    plugin.run(kBatch);
+    rig.give(std::span(all).subspan(at, kBatch));
+    rig.run(kBatch);
     at = (at + kBatch) % kMany;
   };
   for (std::uint32_t i = 0; i < kMany / kBatch; ++i) batch();
@@ -181,7 +168,7 @@ void lua(benchmark::State& state, const char* code) {
     done += kBatch;
   }
   report(state, done);
-  if (plugin.statistics().errors != 0) state.SkipWithError("the plugin failed");
+  if (rig.state().statistics().errors != 0) state.SkipWithError("the plugin failed");
 }
 
 BENCHMARK(counter)->Arg(1000)->Arg(kMany);

@@ -1,6 +1,5 @@
 #include "engine/analysis.h"
 
-#include <pcap/pcap.h>
 #include <poll.h>
 
 #include <algorithm>
@@ -8,6 +7,7 @@
 #include <limits>
 
 #include "engine/clock.h"
+#include "engine/packet_filter.h"
 
 namespace engine {
 namespace {
@@ -101,7 +101,7 @@ void Analysis::run_plugin(Slot& slot, std::uint32_t count) noexcept {
   if (slot.service->filter().empty()) {
     slot.service->run(count, packets_[0].time);
   } else {
-    offered = select(slot, count);
+    offered = select_packets(slot.service->filter(), packets_.data(), count, frames_, index_.data());
     if (offered > 0) slot.service->run(std::span<const std::uint16_t>(index_.data(), offered), packets_[0].time);
   }
   close_window(slot);
@@ -118,19 +118,6 @@ void Analysis::run_plugin(Slot& slot, std::uint32_t count) noexcept {
   }
   slot.figures.packets += offered;
   slot.figures.filtered += count - offered;
-}
-
-// The plugin's own filter, by libpcap's interpreter: the packets it asked for, as indexes.
-std::uint32_t Analysis::select(const Slot& slot, std::uint32_t count) noexcept {
-  static_assert(sizeof(bpf_insn) == sizeof(sock_filter), "one layout, two names: libpcap's and the kernel's");
-  const auto* program = reinterpret_cast<const bpf_insn*>(slot.service->filter().data());
-  std::uint32_t selected = 0;
-  for (std::uint32_t i = 0; i < count; ++i) {
-    const engine_packet& packet = packets_[i];
-    if (bpf_filter(program, frames_ + packet._off, packet.len, packet.caplen) != 0)
-      index_[selected++] = static_cast<std::uint16_t>(i);
-  }
-  return selected;
 }
 
 // Live, the window is a part of the ring itself: what Lua appends there is sent without another copy, and what does not

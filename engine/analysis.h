@@ -94,7 +94,6 @@ class Analysis {
 
  private:
   void run_plugin(Slot& slot, std::uint32_t count) noexcept;
-  std::uint32_t select(const Slot& slot, std::uint32_t count) noexcept;
   void open_window(Slot& slot) noexcept;
   void close_window(Slot& slot) noexcept;
   std::size_t share_left(Slot& slot) noexcept;

@@ -1,12 +1,11 @@
 #include "engine/check/rig.h"
 
-#include <pcap/pcap.h>
-
 #include <algorithm>
 #include <cstring>
 
 #include "bpf/filter.h"
 #include "engine/clock.h"
+#include "engine/packet_filter.h"
 
 namespace engine::check {
 namespace {
@@ -66,20 +65,10 @@ void Rig::take_next(engine_packet& packet) {
   shift_ns_ = now_ns_ + kPause_ns;
 }
 
-std::uint32_t Rig::select(std::uint32_t count) {
-  const auto* program = reinterpret_cast<const bpf_insn*>(filter_.data());  // one layout, two names
-  std::uint32_t selected = 0;
-  for (std::uint32_t i = 0; i < count; ++i) {
-    const engine_packet& packet = packets_[i];
-    if (bpf_filter(program, source_.frames.data() + packet._off, packet.len, packet.caplen) != 0)
-      index_[selected++] = static_cast<std::uint16_t>(i);
-  }
-  return selected;
-}
-
 Rig::Crossing Rig::offer(std::uint32_t count) {
   for (std::uint32_t i = 0; i < count; ++i) take_next(packets_[i]);
-  Crossing crossing{filter_.empty() ? count : select(count)};
+  Crossing crossing{
+      filter_.empty() ? count : select_packets(filter_, packets_.data(), count, source_.frames.data(), index_.data())};
   outbox_.used = 0;
   const std::uint64_t begin_ns = monotonic_ns();
   if (filter_.empty()) {

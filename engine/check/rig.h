@@ -45,7 +45,6 @@ class Rig {
  private:
   plugins::Binding binding(const plugins::Traffic& traffic);
   void take_next(engine_packet& packet);
-  std::uint32_t select(std::uint32_t count);
   void read_messages();
 
   const Packets& source_;
