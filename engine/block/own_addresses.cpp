@@ -14,8 +14,6 @@
 namespace engine {
 namespace {
 
-constexpr int kDumpAttempts = 5;
-
 class Reader {
  public:
   std::set<Source> read() {
@@ -44,14 +42,11 @@ class Reader {
   }
 
  private:
-  // A dump during which something changed is inconsistent and reported as EINTR: it is asked for again.
+  // Asked for twice, an address is found twice, which a set does not mind.
   template <class Each>
   void dump(std::uint16_t type, std::size_t body_bytes, const char* what, const Each& each) {
-    int error = EINTR;
-    for (int attempt = 0; attempt < kDumpAttempts && error == EINTR; ++attempt) {
-      error = route_.ask(
-          type, NLM_F_DUMP, [&](nlmsghdr* header) { mnl_nlmsg_put_extra_header(header, body_bytes); }, each);
-    }
+    const int error = route_.dump(
+        type, [&](nlmsghdr* header) { mnl_nlmsg_put_extra_header(header, body_bytes); }, each);
     if (error != 0 && what != nullptr) throw SetupError(ExitCode::machine_cannot, what, std::strerror(error));
   }
 

@@ -18,18 +18,9 @@
 namespace engine::cli {
 namespace {
 
-constexpr int dump_attempts = 5;
-
-// A dump during which something changed is inconsistent and reported as EINTR: it is asked for again.
-template <class Reset>
 void dump(Netlink& route, std::uint16_t type, const std::function<void(nlmsghdr*)>& fill,
-          const std::function<void(const nlmsghdr*)>& each, std::string_view what, Reset reset) {
-  int error = 0;
-  for (int attempt = 0; attempt < dump_attempts; ++attempt) {
-    reset();
-    error = route.ask(type, NLM_F_DUMP, fill, each);
-    if (error != EINTR) break;
-  }
+          const std::function<void(const nlmsghdr*)>& each, std::string_view what, const std::function<void()>& reset) {
+  const int error = route.dump(type, fill, each, reset);
   if (error != 0) throw SetupError(ExitCode::machine_cannot, what, std::strerror(error));
 }
 

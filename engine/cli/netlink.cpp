@@ -8,6 +8,8 @@
 namespace engine::cli {
 namespace {
 
+constexpr int kDumpAttempts = 5;
+
 int call_each(const nlmsghdr* header, void* each) {
   (*static_cast<const std::function<void(const nlmsghdr*)>*>(each))(header);
   return MNL_CB_OK;
@@ -38,10 +40,20 @@ int Netlink::ask(std::uint16_t type, std::uint16_t flags, const std::function<vo
     if (size < 0) return errno;
     auto* const callback = const_cast<std::function<void(const nlmsghdr*)>*>(&each);
     const int more = mnl_cb_run(buffer_.data(), static_cast<std::size_t>(size), sequence_, port, call_each, callback);
-    // A dump that changed under us (EINTR, NLM_F_DUMP_INTR) is asked for again by the caller.
+    // A dump that changed under us (EINTR, NLM_F_DUMP_INTR) is asked for again by dump().
     if (more < 0) return errno;
     if (more == MNL_CB_STOP) return 0;
   }
+}
+
+int Netlink::dump(std::uint16_t type, const std::function<void(nlmsghdr*)>& fill,
+                  const std::function<void(const nlmsghdr*)>& each, const std::function<void()>& reset) {
+  int error = EINTR;
+  for (int attempt = 0; attempt < kDumpAttempts && error == EINTR; ++attempt) {
+    reset();
+    error = ask(type, NLM_F_DUMP, fill, each);
+  }
+  return error;
 }
 
 }  // namespace engine::cli

@@ -21,6 +21,12 @@ class Netlink {
   int ask(std::uint16_t type, std::uint16_t flags, const std::function<void(nlmsghdr*)>& fill,
           const std::function<void(const nlmsghdr*)>& each);
 
+  // All of a kind, into nothing that was there before: a dump during which something changed is inconsistent and
+  // reported as EINTR; it is asked for again, some times, after `reset`.
+  int dump(
+      std::uint16_t type, const std::function<void(nlmsghdr*)>& fill, const std::function<void(const nlmsghdr*)>& each,
+      const std::function<void()>& reset = [] {});
+
  private:
   struct Close {
     void operator()(mnl_socket* socket) const noexcept { mnl_socket_close(socket); }
