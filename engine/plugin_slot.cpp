@@ -1,11 +1,11 @@
 #include "engine/plugin_slot.h"
 
-#include <cstring>
 #include <numeric>
 #include <utility>
 
 #include "engine/base/error.h"
-#include "plugins/json_text.h"
+#include "engine/results/json.h"
+#include "plugins/outbox.h"
 
 namespace engine {
 namespace {
@@ -47,7 +47,7 @@ void PluginSlot::run(std::uint32_t count, double now_ns) noexcept {
   const std::uint32_t left = current_->state->run(count);
   if (current_->state->is_dead()) [[unlikely]] {
     bury(now_ns);
-    if (left > 0) run(std::span(identity_).subspan(count - left, left), now_ns);
+    return run(std::span(identity_).subspan(count - left, left), now_ns);
   }
   watch_errors(now_ns);
 }
@@ -203,25 +203,18 @@ PluginSlot::Figures PluginSlot::figures() const noexcept {
   return all;
 }
 
-// An event's line and a line in the log, as far as there is room.
+// An event's line, as far as there is room.
 void PluginSlot::tell(std::string_view event, std::string_view detail) noexcept {
-  std::string members =
-      "\"plugin\":" + plugins::json_quoted(current_->state->name()) + ",\"worker\":" + std::to_string(seat_.worker);
-  if (!detail.empty()) members += ",\"reason\":" + plugins::json_quoted(detail);
+  std::string members;
+  JsonWriter json(members);
+  json.text("plugin", current_->state->name());
+  json.unsigned_number("worker", seat_.worker);
+  if (!detail.empty()) json.text("reason", detail);
   const engine_packet& now = seat_.packets[0];
   const auto name_bytes = static_cast<std::uint16_t>(event.size());
-  const std::size_t used = sizeof(engine_message) + sizeof name_bytes + event.size() + members.size();
-  engine_outbox& outbox = *seat_.outbox;
-  const auto length = static_cast<std::uint32_t>((used + 7) / 8 * 8);
-  if (outbox.limit - outbox.used < length) return;
-  const engine_message head{length, ENGINE_MESSAGE_EVENT, static_cast<std::uint8_t>(plugin_), 0, now.time, now._place};
-  std::uint8_t* to = outbox.data + outbox.used;
-  std::memset(to, 0, length);
-  std::memcpy(to, &head, sizeof head);
-  std::memcpy(to + sizeof head, &name_bytes, sizeof name_bytes);
-  std::memcpy(to + sizeof head + sizeof name_bytes, event.data(), event.size());
-  std::memcpy(to + sizeof head + sizeof name_bytes + event.size(), members.data(), members.size());
-  outbox.used += length;
+  plugins::append_message(*seat_.outbox,
+                          {0, ENGINE_MESSAGE_EVENT, static_cast<std::uint8_t>(plugin_), 0, now.time, now._place},
+                          {plugins::bytes_of(name_bytes), event, members});
 }
 
 }  // namespace engine

@@ -18,7 +18,7 @@
 #include "engine/decode/decode.h"
 #include "engine/gen/traffic.h"
 #include "engine/plugin_slot.h"
-#include "plugins/json_text.h"
+#include "engine/results/json.h"
 #include "plugins/native.h"
 
 namespace engine {
@@ -141,14 +141,11 @@ Prepared* Workshop::take_spare(std::size_t plugin) noexcept {
 
 Prepared* Workshop::wait_for_spare(std::size_t plugin) noexcept {
   Plugin& wanted = *plugins_[plugin];
-  for (;;) {
-    const std::uint32_t attempts = wanted.attempts.load(std::memory_order_acquire);
-    if (Prepared* spare = take_spare(plugin)) return spare;
-    if (closed_.load(std::memory_order_acquire)) return nullptr;
-    wanted.attempts.wait(attempts, std::memory_order_acquire);
-    if (Prepared* spare = wanted.spare.exchange(nullptr, std::memory_order_acquire)) return spare;
-    return nullptr;  // it was tried and failed, or somebody else was faster: the caller comes again
-  }
+  const std::uint32_t attempts = wanted.attempts.load(std::memory_order_acquire);
+  if (Prepared* spare = take_spare(plugin)) return spare;
+  if (closed_.load(std::memory_order_acquire)) return nullptr;
+  wanted.attempts.wait(attempts, std::memory_order_acquire);
+  return wanted.spare.exchange(nullptr, std::memory_order_acquire);
 }
 
 void Workshop::put_away(Prepared* dead) noexcept {
@@ -258,7 +255,6 @@ void Workshop::reload_changed(const std::vector<bool>& changed) {
 void Workshop::reload_plugin(std::size_t number, plugins::PluginSpec spec) {
   Plugin& plugin = *plugins_[number];
   spec.sources = std::make_shared<plugins::Sources>();
-  const std::string name = "\"plugin\":" + plugins::json_quoted(plugin.spec.name);
   std::vector<std::unique_ptr<Prepared>> fresh;
   try {
     for (std::size_t i = 0; i <= plugin.slots.size(); ++i) {  // and one spare
@@ -267,7 +263,11 @@ void Workshop::reload_plugin(std::size_t number, plugins::PluginSpec spec) {
     }
   } catch (const SetupError& error) {
     running_->log.error(std::string("not reloaded, the old one stays: ") + error.what());
-    return running_->tell("plugin_reload_failed", name + ",\"reason\":" + plugins::json_quoted(error.what()));
+    std::string members;
+    JsonWriter json(members);
+    json.text("plugin", plugin.spec.name);
+    json.text("reason", error.what());
+    return running_->tell("plugin_reload_failed", members);
   }
   plugin.spec = std::move(spec);
   plugin.failed = false;

@@ -56,8 +56,8 @@ class Workshop {
   Workshop(const Workshop&) = delete;
   Workshop& operator=(const Workshop&) = delete;
 
-  // --- set-up, main thread
-  // --------------------------------------------------------------------------------------------
+  // --- set-up, main thread ------------------------------------------------------------------------------------------
+
   std::size_t size() const noexcept { return plugins_.size(); }
   const plugins::Registry& registry(std::size_t plugin) const noexcept { return plugins_[plugin]->registry; }
   // Throws SetupError as State does, also for a filter that is none.
@@ -75,16 +75,16 @@ class Workshop {
   void start(Running running);
   void stop() noexcept;
 
-  // --- any thread
-  // ----------------------------------------------------------------------------------------------------- All plugins
-  // anew, of these specifications, which are as many and in the same order.
+  // --- any thread ---------------------------------------------------------------------------------------------------
+
+  // All plugins anew, of these specifications, which are as many and in the same order.
   void reload(std::vector<plugins::PluginSpec> specs);
 
-  // --- workers, no lock
-  // ----------------------------------------------------------------------------------------------- Ownership goes
-  // along. nullptr: there is none yet; from now on one is being made.
+  // --- workers, no lock ---------------------------------------------------------------------------------------------
+
+  // Ownership goes along. nullptr: there is none yet; from now on one is being made.
   Prepared* take_spare(std::size_t plugin) noexcept;
-  // Waits for it. nullptr: none can be made, or the workshop is closed.
+  // Waits until it has been tried. nullptr: it failed, somebody else was faster, or the workshop is closed.
   Prepared* wait_for_spare(std::size_t plugin) noexcept;
   void put_away(Prepared* dead) noexcept;
 

@@ -70,7 +70,6 @@ struct State::Impl {
   bool take_seat(const Seat& seat, Impl* before, std::string& problem) noexcept;
   bool start(Impl* before, std::string& problem) noexcept;
   bool save(std::string& problem) noexcept;
-  std::string error_text() noexcept;
   // warm_up.cpp
   void warm_up();
   void dry_batches(std::size_t batches, DryPass& pass) noexcept;
@@ -111,6 +110,7 @@ struct State::Impl {
   void prefetch(const std::uint16_t* index, std::uint32_t count) noexcept;
   void call_hook(const char* name, const double* argument) noexcept;
   void begin_crossing(std::uint32_t count) noexcept;
+  std::string error_text() const;
   void report_error() noexcept;
   std::string placed(const std::string& message) const;
   bool append(std::uint8_t kind, int level, std::string_view text) noexcept;

@@ -16,7 +16,6 @@ namespace plugins {
 namespace {
 
 constexpr std::size_t kLeastMemory_bytes = 1u << 20;
-constexpr std::size_t kLongestReason_bytes = 1024;
 
 struct OutOfMemory {};
 
@@ -133,9 +132,7 @@ void State::Impl::check(int status) {
   if (death == Death::deadline) fail(death_text());
   if (dead || status == LUA_ERRMEM) fail_for_memory();
   if (status == 0) return;
-  const char* text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : nullptr;
-  std::string reason = text != nullptr ? text : std::string("an error that is a ") + luaL_typename(L, -1);
-  if (reason.size() > kLongestReason_bytes) reason.resize(kLongestReason_bytes);
+  std::string reason = error_text();
   for (char& c : reason) {
     if (c == '\n' || c == '\r') c = ' ';
   }

@@ -5,6 +5,7 @@
 #include <ctime>
 
 #include "plugins/impl.h"
+#include "plugins/outbox.h"
 
 namespace plugins {
 namespace {
@@ -62,14 +63,19 @@ void State::Impl::tell_death() noexcept {
   if (!death_told) death_told = append(ENGINE_MESSAGE_ERROR, -1, death_text());
 }
 
+// What a failed call left on top of the stack, which stays there; as much of it as is told.
+std::string State::Impl::error_text() const {
+  const char* text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : nullptr;
+  return text != nullptr ? std::string(text, strnlen(text, kLongestText_bytes))
+                         : std::string("an error that is a ") + luaL_typename(L, -1);
+}
+
 // Takes the error off the stack.
 void State::Impl::report_error() noexcept {
   ++stats.errors;
   std::uint64_t suppressed = 0;
   if (!dry && error_limit.pass(suppressed)) {
-    const char* text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : nullptr;
-    std::string message = text != nullptr ? std::string(text, strnlen(text, kLongestText_bytes))
-                                          : std::string("an error that is a ") + luaL_typename(L, -1);
+    std::string message = error_text();
     if (message.find(".lua:") == std::string::npos && message.rfind("eval:", 0) != 0) message = placed(message);
     if (suppressed != 0) message += " (and " + std::to_string(suppressed) + " more errors)";
     append(ENGINE_MESSAGE_ERROR, -1, message);
@@ -77,22 +83,12 @@ void State::Impl::report_error() noexcept {
   lua_pop(L, 1);
 }
 
-// One message with text, behind a level if there is one; zero padded. False, uncounted, if there is no room.
+// A message with text, behind a level if there is one. False, uncounted, if there is no room.
 bool State::Impl::append(std::uint8_t kind, int level, std::string_view text) noexcept {
-  text = text.substr(0, kLongestText_bytes);
-  const std::size_t body_bytes = text.size() + (level >= 0 ? 1 : 0);
-  const auto length = static_cast<std::uint32_t>((sizeof(engine_message) + body_bytes + 7) / 8 * 8);
-  if (outbox->limit - outbox->used < length) return false;
-  std::uint8_t* to = outbox->data + outbox->used;
-  std::memset(to, 0, length);
   const engine_packet& packet = bound.packets[shared.cell.next];
-  const engine_message head{length, kind, bound.plugin_index, 0, packet.time, packet._place};
-  std::memcpy(to, &head, sizeof head);
-  to += sizeof head;
-  if (level >= 0) *to++ = static_cast<std::uint8_t>(level);
-  std::memcpy(to, text.data(), text.size());
-  outbox->used += length;
-  return true;
+  const auto level_byte = static_cast<std::uint8_t>(level);
+  return append_message(*outbox, {0, kind, bound.plugin_index, 0, packet.time, packet._place},
+                        {level >= 0 ? bytes_of(level_byte) : std::string_view(), text.substr(0, kLongestText_bytes)});
 }
 
 void State::Impl::log(int level, std::string_view text) noexcept {

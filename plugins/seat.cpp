@@ -75,14 +75,6 @@ class ValueCopy {
 
 }  // namespace
 
-// What the failed call left on top of the stack.
-std::string State::Impl::error_text() noexcept {
-  const char* text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : nullptr;
-  std::string message = text != nullptr ? text : std::string("an error that is a ") + luaL_typename(L, -1);
-  lua_pop(L, 1);
-  return message;
-}
-
 // Leaves what on_save returned on top of the stack, or nil.
 bool State::Impl::save(std::string& problem) noexcept {
   const Loan loan(*this);
@@ -102,6 +94,7 @@ bool State::Impl::save(std::string& problem) noexcept {
   }
   if (status != 0) {
     problem = "on_save: " + error_text();
+    lua_pop(L, 1);
     return false;
   }
   if (lua_isnil(L, -1) || lua_istable(L, -1)) return true;
@@ -151,6 +144,7 @@ bool State::Impl::start(Impl* before, std::string& problem) noexcept {
     problem = death_text();
   } else if (status != 0) {
     problem = error_text();
+    lua_pop(L, 1);
   }
   return status == 0 && !dead && not_plain == nullptr;
 }

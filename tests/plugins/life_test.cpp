@@ -277,16 +277,7 @@ TEST_P(Compiled, StartsAbortsAndFlushesNoTraceInAMillionPackets) {
   plugins::State::Impl impl(lab.spec, lab.binding());
   Traces traces(impl);
   const std::size_t before_bytes = impl.arena.used_bytes();
-  std::uint32_t packets = 0;
-  for (std::uint32_t batch = 0; packets < 1'000'000; ++batch) {
-    const std::uint32_t count = std::array{64, 256, 16}[batch % 3];
-    if (batch % 512 == 0) lab.fill(batch / 512);
-    lab.outbox.used = 0;
-    const plugins::Loan loan(impl);
-    impl.begin_crossing(count);
-    impl.offer(plugins::kRun, 0, count - 1, false);
-    packets += count;
-  }
+  lab::run_a_million(impl, lab);
   EXPECT_EQ(impl.stats.errors, 0u);
   EXPECT_EQ(traces.count("start"), 0) << traces.text();
   EXPECT_EQ(traces.count("abort"), 0);

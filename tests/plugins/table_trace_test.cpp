@@ -26,15 +26,7 @@ TEST_P(CompiledTables, StayCompiledAndLeaveNoGarbage) {
   lab::Traces traces(impl);
   lab.fill(0);
   const std::size_t before_bytes = impl.arena.used_bytes();
-  std::uint32_t packets = 0;
-  for (std::uint32_t batch = 0; packets < 1'000'000; ++batch) {
-    const std::uint32_t count = std::array{64, 256, 16}[batch % 3];
-    if (batch % 512 == 0) lab.fill(batch / 512);
-    lab.outbox.used = 0;
-    impl.begin_crossing(count);
-    impl.offer(plugins::kRun, 0, count - 1, false);
-    packets += count;
-  }
+  lab::run_a_million(impl, lab);
   const auto messages = lab.messages();
   EXPECT_EQ(impl.stats.errors, 0u) << (messages.empty() ? "" : messages[0].text());
   // What a packet does rarely (a key's first packet, one that finds the table full) and the last of its batch does too
