@@ -8,6 +8,7 @@
 
 #include "bpf/block_list.h"
 #include "engine/block/timed_blocks.h"
+#include "engine/cli/filter_file.h"
 #include "xsk/sizes.h"
 
 namespace engine {
@@ -31,11 +32,12 @@ bpf::AttachRequest attach_request(xsk::RequestedMode mode) {
 }
 
 bpf::RootConfig root_config(const cli::Settings& settings, const xsk::Link& link, bool plugins_block) {
+  const std::string filter = cli::filter_text(settings);
   return {.queues = std::max(link.rx_queues, link.max_rx_queues.value_or(0)),
           .block = operators_block_list(settings),
           .more_addresses = plugins_block ? TimedBlocks::kMaxAddresses : 0,
           .more_networks = plugins_block ? TimedBlocks::kMaxNetworks : 0,
-          .filter = settings.filter.empty() ? std::nullopt : std::optional<std::string>(settings.filter)};
+          .filter = filter.empty() ? std::nullopt : std::optional<std::string>(filter)};
 }
 
 }  // namespace
@@ -49,7 +51,7 @@ bpf::BlockList operators_block_list(const cli::Settings& settings) {
 
 Capture::Capture(const cli::Settings& settings, const cli::Log& log, std::optional<bpf::RootProgram> ready,
                  bool plugins_block)
-    : link_(xsk::read_link(settings.interface)), program_(std::move(ready)) {
+    : link_(xsk::read_link(settings.first_interface())), program_(std::move(ready)) {
   if (!link_.is_up)
     throw SetupError(ExitCode::machine_cannot, "interface " + link_.name, "is down",
                      "bring it up: ip link set " + link_.name + " up");

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "engine/analysis.h"
+#include "engine/cli/filter_file.h"
 #include "engine/cli/privileges.h"
 #include "engine/clock.h"
 #include "engine/file/file_source.h"
@@ -55,7 +56,7 @@ class FileRun {
 FileOptions file_options(const cli::Settings& settings, int interrupt_fd) {
   FileOptions options;
   options.path = settings.pcap_path;
-  options.filter = settings.filter;
+  options.filter = cli::filter_text(settings);
   options.workers = settings.workers != 0 ? settings.workers : 1;
   options.max_packets = settings.count;
   options.interrupt_fd = interrupt_fd;

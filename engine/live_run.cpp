@@ -106,8 +106,14 @@ class LiveRun {
 };
 
 void LiveRun::prepare() {
+  if (settings_.interfaces.size() > 1 || !settings_.interfaces.front().queues.empty())
+    throw SetupError(ExitCode::machine_cannot, "--iface", "several interfaces and lists of queues are not built yet",
+                     "start one engine for each interface");
+  if (settings_.mode == xsk::RequestedMode::afpacket)
+    throw SetupError(ExitCode::machine_cannot, "--mode afpacket", "AF_PACKET is not built yet",
+                     "use auto, zerocopy, copy or skb");
   cli::require_consent(settings_);
-  cli::require_capabilities("capture on " + settings_.interface);
+  cli::require_capabilities("capture on " + settings_.first_interface());
   outputs_ = open_outputs(settings_, false, [this] { return look(); });
   plugins_.emplace(settings_, bpf::filter_ethernet);  // before the interface is touched
   capture_.emplace(settings_, log_, std::nullopt, plugins_->uses(ENGINE_USE_BLOCK));

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 
+#include "engine/cli/filter_file.h"
 #include "engine/clock.h"
 #include "engine/report.h"
 #include "engine/results/json_lines.h"
@@ -184,7 +185,7 @@ std::unique_ptr<PacketWriter> open_packet_file(const cli::Settings& settings, st
   config.section = {machine.machine, std::string(machine.sysname) + " " + machine.release,
                     version.substr(0, version.find('\n'))};
   config.interface = interface;
-  config.interface.filter = settings.filter;
+  config.interface.filter = cli::filter_text(settings);
   config.log = [&log](bool warns, std::string_view text) {
     log.write(warns ? cli::LogLevel::warn : cli::LogLevel::info, text);
   };

@@ -44,15 +44,22 @@ void choose_source(const OptionTable& table, Settings& s) {
   const bool iface = table.count("iface") > 0;
   const bool pcap = table.count("pcap") > 0;
   if (iface && !pcap) s.pcap_path.clear();
-  if (pcap && !iface) s.interface.clear();
-  if (!s.interface.empty() && !s.pcap_path.empty()) {
-    throw SetupError(ExitCode::bad_usage, "--pcap " + s.pcap_path, "cannot be combined with interface " + s.interface,
-                     "give --iface or --pcap");
+  if (pcap && !iface) s.interfaces.clear();
+  if (!s.interfaces.empty() && !s.pcap_path.empty()) {
+    throw SetupError(ExitCode::bad_usage, "--pcap " + s.pcap_path,
+                     "cannot be combined with interface " + s.first_interface(), "give --iface or --pcap");
   }
-  if (table.count("iface") > 1) {
-    throw SetupError(ExitCode::bad_usage, "--iface", "several interfaces are not available yet",
-                     "start one engine for each interface");
-  }
+}
+
+// There is one filter: the flags' wins over the configuration's, in whichever of the two forms each is given.
+void choose_filter(const OptionTable& table, Settings& s) {
+  const bool text = table.count("filter") > 0;
+  const bool file = table.count("filter-file") > 0;
+  if (text && !file) s.filter_path.clear();
+  if (file && !text) s.filter.clear();
+  if (s.filter.empty() || s.filter_path.empty()) return;
+  throw SetupError(ExitCode::bad_usage, "--filter-file " + s.filter_path, "there is a filter beside it: " + s.filter,
+                   "give --filter or --filter-file");
 }
 
 void check_file_source(const OptionTable& table, const Settings& s) {
@@ -79,22 +86,29 @@ void check_write(const Settings& s) {
                      "give each a file of its own");
 }
 
+// Where it is known before any interface was asked how many queues there are.
+void check_workers(const Settings& s) {
+  if (s.interfaces.empty()) return;
+  std::size_t queues = 0;
+  for (const InterfaceSetting& interface : s.interfaces) {
+    const std::size_t own = interface.queues.empty() ? s.queues : interface.queues.size();
+    if (own == 0) return;
+    queues += own;
+  }
+  if (s.workers <= queues) return;
+  throw SetupError(ExitCode::bad_usage, "--workers " + std::to_string(s.workers),
+                   "more than the " + std::to_string(queues) + " queues: a queue has one worker",
+                   "give at most as many workers as queues");
+}
+
 void check_together(const OptionTable& table, const Settings& s) {
-  if (s.interface.empty() && s.pcap_path.empty() && s.command == Command::capture) {
+  if (s.interfaces.empty() && s.pcap_path.empty() && s.command == Command::capture) {
     throw SetupError(ExitCode::bad_usage, "source", "nothing to take packets from",
                      "give --iface IF or --pcap FILE; 'engine --help' lists all options");
   }
   check_file_source(table, s);
   check_write(s);
-  if (s.mode == xsk::RequestedMode::afpacket) {
-    throw SetupError(ExitCode::machine_cannot, "--mode afpacket", "AF_PACKET is not built yet",
-                     "use auto, zerocopy, copy or skb");
-  }
-  if (s.pcap_path.empty() && s.queues != 0 && s.workers > s.queues) {
-    throw SetupError(ExitCode::bad_usage, "--workers " + std::to_string(s.workers),
-                     "more than the " + std::to_string(s.queues) + " queues: a queue has one worker",
-                     "give at most as many workers as queues");
-  }
+  check_workers(s);
   if (!s.cpus.empty()) {
     const std::size_t cpus = parse_cpu_list(s.cpus).size();
     if (s.workers > cpus) {
@@ -102,6 +116,10 @@ void check_together(const OptionTable& table, const Settings& s) {
                        "names " + std::to_string(cpus) + " CPUs for " + std::to_string(s.workers) + " workers",
                        "name one for each worker");
     }
+  }
+  if (s.no_reload && s.watch) {
+    throw SetupError(ExitCode::bad_usage, "--watch", "plugins' filters may change, and --no-reload gives up the rights",
+                     "drop one of the two");
   }
   if (s.format == OutputFormat::pretty && s.output_path != "-") {
     throw SetupError(ExitCode::bad_usage, "--format pretty", "is for a terminal, and results go to " + s.output_path,
@@ -138,6 +156,7 @@ Settings parse_command_line(std::span<char* const> args) {
   if (actions.dump) settings.command = Command::dump;
   merge_plugin_flags(settings.plugins, actions.plugins, actions.evals);
   choose_source(table, settings);
+  choose_filter(table, settings);
   check_together(table, settings);
   return settings;
 }

@@ -16,7 +16,7 @@ constexpr LuaBlockKind known_blocks[] = {{"capture", false}, {"plugin", true}, {
 constexpr std::string_view later_blocks[] = {"ebpf", "xdp", "nic", "control"};
 
 // Keys that a reader of the manual may expect and that are not built; naming them unknown would mislead.
-constexpr std::string_view later_keys[] = {"sink.rotate", "capture.interfaces"};
+constexpr std::string_view later_keys[] = {"sink.rotate"};
 
 struct Place {
   const LuaBlocks& file;
@@ -33,8 +33,11 @@ std::string_view type_of(const LuaData& data) {
   return names[data.value.index()];
 }
 
+// Whole numbers in digits, as the options read them: the shortest form of 1000000 would be 1e+06.
 std::string number_text(double value) {
   char buffer[32];
+  if (std::trunc(value) == value && std::fabs(value) <= 0x1p53)
+    return {buffer, std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::fixed).ptr};
   return {buffer, std::to_chars(buffer, buffer + sizeof buffer, value).ptr};
 }
 
@@ -170,12 +173,28 @@ PluginSetting take_plugin(const Place& place) {
 
 std::string name_of(const LuaBlock& block) { return block.kind == "sink" ? "sink \"" + block.name + "\"" : block.kind; }
 
-// Blocks that there can be one of, since the engine serves one interface and writes each kind of output to one place.
+// Blocks that there can be one of, since each kind of output is written to one place and the interfaces share their
+// settings.
 void refuse_second(const LuaBlocks& file, const LuaBlock& block) {
   const auto same = [&](const LuaBlock& other) { return other.kind == block.kind && other.name == block.name; };
   if (&*std::find_if(file.blocks.begin(), file.blocks.end(), same) == &block) return;
   throw SetupError(ExitCode::bad_usage, file.file + ":" + std::to_string(block.line) + ": " + block.kind,
                    "a second " + name_of(block) + " block is not available yet", "keep one");
+}
+
+// The same thing said in two ways: which one counts would depend on nothing that can be seen.
+void refuse_both(const Place& place) {
+  constexpr std::pair<std::string_view, std::string_view> pairs[] = {{"interface", "interfaces"},
+                                                                     {"filter", "filter_file"}};
+  const auto has = [&](std::string_view key) {
+    const auto& fields = place.block.content.fields;
+    return std::any_of(fields.begin(), fields.end(), [&](const auto& field) { return field.first == key; });
+  };
+  for (const auto& [one, other] : pairs) {
+    if (place.block.kind != "capture" || !has(one) || !has(other)) continue;
+    throw SetupError(ExitCode::bad_usage, place.of(other), "is given beside " + std::string(one),
+                     "give one of the two");
+  }
 }
 
 void apply_blocks(const LuaBlocks& file, std::span<const Option> options, Settings& settings) {
@@ -190,6 +209,7 @@ void apply_blocks(const LuaBlocks& file, std::span<const Option> options, Settin
       throw SetupError(ExitCode::bad_usage, file.file + ":" + std::to_string(block.line) + ": " + name_of(block),
                        "unknown kind of sink", "known: json, pcapng");
     }
+    refuse_both(place);
     set_fields(place, options);
   }
   check_plugin_names(settings.plugins);

@@ -19,6 +19,8 @@ namespace engine::cli {
 enum class Command { capture, check, generate, help, version, dump };
 enum class WaitMode { automatic, spin, poll };
 enum class OutputFormat { automatic, json, pretty };
+enum class Outgoing { mark, ignore };
+enum class AutoOnOff { automatic, on, off };
 
 // What a plugin finds in `args`: true/false and decimal numbers are typed, all else is text.
 using ArgumentValue = std::variant<bool, double, std::string>;
@@ -34,17 +36,31 @@ struct PluginSetting {
   bool trusted = false;
 };
 
+struct InterfaceSetting {
+  std::string name;
+  std::vector<std::uint32_t> queues;  // ascending; empty: the first --queues N, or all
+
+  friend bool operator==(const InterfaceSetting&, const InterfaceSetting&) = default;
+};
+
+struct RateLimitSetting {
+  std::uint32_t max_pps = 0;  // of each source address; 0: no limit
+  std::uint32_t burst = 0;    // packets at once; 0: a tenth of a second's, at least 1
+};
+
 struct Settings {
   Command command = Command::capture;
   std::span<char* const> command_args;  // what follows a subcommand's name
 
   // Where packets come from: exactly one of the two is set for Command::capture.
-  std::string interface;
+  std::vector<InterfaceSetting> interfaces;
   std::string pcap_path;  // "-": standard input
 
   std::uint32_t queues = 0;  // 0: all
   xsk::RequestedMode mode = xsk::RequestedMode::automatic;
+  Outgoing outgoing = Outgoing::mark;  // what AF_PACKET sees of what this machine sends
   std::string filter;
+  std::string filter_path;  // read at the start and at each reload; excludes `filter`
   bool take_all = false;
   bool replace = false;
   bool no_promisc = false;
@@ -53,6 +69,13 @@ struct Settings {
   std::string block_path;
   std::string never_block_path;
   std::vector<std::string> block;  // addresses and networks from the configuration
+  std::string bypass_path;
+  std::vector<std::string> bypass;  // flows from the configuration
+  RateLimitSetting rate_limit;
+  std::string control_path;  // of the control socket; empty: none
+  bool no_reload = false;    // the rights that a reload of the filter or a return of the interface needs are given up
+  AutoOnOff hugepages = AutoOnOff::automatic;
+  AutoOnOff hints = AutoOnOff::automatic;  // hash, time stamp and VLAN tag from the NIC
 
   std::uint32_t workers = 0;  // 0: min(queues, cores of the NIC's node - 1), at least 1
   std::string cpus;           // "2-5,8"; empty: chosen by topology. Well-formed: see parse_cpu_list
@@ -73,10 +96,13 @@ struct Settings {
   LogLevel log_level = LogLevel::info;
 
   std::string config_path;
+
+  // What messages name where one name must do.
+  std::string first_interface() const { return interfaces.empty() ? std::string() : interfaces.front().name; }
 };
 
 // `args` is argv without the program's name; it must outlive the settings (command_args points into it). Throws
-// SetupError(bad_usage); for a known mode that is not built, SetupError(machine_cannot).
+// SetupError(bad_usage).
 Settings parse_command_line(std::span<char* const> args);
 
 std::string help_text();
@@ -87,5 +113,10 @@ std::string configuration_text(const Settings& settings);
 
 // The CPUs of "2-5,8" in the order written. Throws BadValue.
 std::vector<unsigned> parse_cpu_list(std::string_view text);
+
+// "eth0" or "eth0:0-3,5". No network device has a colon in its name, but an alternative name may: what follows the last
+// colon is taken for queues if it is made of digits, commas and dashes. Throws BadValue.
+InterfaceSetting parse_interface(std::string_view text);
+std::string interface_text(const InterfaceSetting& interface);
 
 }  // namespace engine::cli

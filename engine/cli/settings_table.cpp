@@ -4,11 +4,11 @@
 #include <bit>
 #include <charconv>
 
+#include "engine/cli/source_values.h"
+
 namespace engine::cli {
 namespace {
 
-// The root program's maps and the ledger are sized by it.
-constexpr std::uint32_t max_queues = 128;
 constexpr std::uint32_t max_cpu = 8191;  // the kernel's NR_CPUS limit on x86-64 is 8192 (arch/x86/Kconfig)
 constexpr std::uint64_t max_exact_double = 1ull << 53;  // numbers in the configuration are doubles
 constexpr double year_s = 365.0 * 24 * 3600;
@@ -33,14 +33,15 @@ void add_source(std::vector<Option>& to, Settings& s) {
   using xsk::RequestedMode;
   add(to, {
               {.name = "iface",
-               .value_name = "IF",
-               .help = "take packets from this interface",
-               .value = text(s.interface),
-               .config_key = "capture.interface",
+               .value_name = "IF[:QUEUES]",
+               .help = "take packets from this interface, or these of its queues; may be given again",
+               .value = interfaces(s.interfaces),
+               .config_key = "capture.interfaces",
                .section = "Source"},
+              {.name = {}, .value = one_interface(s.interfaces), .config_key = "capture.interface"},
               {.name = "queues",
                .value_name = "N",
-               .help = "receive queues to take",
+               .help = "receive queues to take of each interface",
                .value = number(s.queues, 1, max_queues, "all"),
                .config_key = "capture.queues"},
               {.name = "pcap",
@@ -50,33 +51,32 @@ void add_source(std::vector<Option>& to, Settings& s) {
                .config_key = "capture.pcap"},
               {.name = "mode",
                .value_name = "MODE",
-               .help = "auto, zerocopy, copy or skb; a forced mode fails instead of falling back",
+               .help = "auto, zerocopy, copy, skb or afpacket; a forced mode fails instead of falling back",
                .value = choice(s.mode, {{"auto", RequestedMode::automatic},
                                         {"zerocopy", RequestedMode::zerocopy},
                                         {"copy", RequestedMode::copy},
                                         {"skb", RequestedMode::skb},
                                         {"afpacket", RequestedMode::afpacket}}),
                .config_key = "capture.mode"},
+              {.name = "outgoing",
+               .value_name = "HOW",
+               .help = "AF_PACKET sees what this machine sends too: mark or ignore it",
+               .value = choice(s.outgoing, {{"mark", Outgoing::mark}, {"ignore", Outgoing::ignore}}),
+               .config_key = "capture.outgoing"},
               {.name = "filter",
                .value_name = "EXPR",
                .help = "take what matches, in tcpdump's language; the rest goes on to the kernel",
                .value = text(s.filter),
                .config_key = "capture.filter"},
+              {.name = "filter-file",
+               .value_name = "FILE",
+               .help = "the same from a file, which SIGHUP reads again",
+               .value = text(s.filter_path),
+               .config_key = "capture.filter_file"},
               {.name = "take-all",
                .help = "take everything, also from an interface this machine is reached by",
                .value = flag(s.take_all),
                .config_key = "capture.take_all"},
-              {.name = "block",
-               .value_name = "FILE",
-               .help = "drop packets from the addresses and networks listed in FILE",
-               .value = text(s.block_path),
-               .config_key = "capture.block_file"},
-              {.name = "never-block",
-               .value_name = "FILE",
-               .help = "plugins must not block the addresses and networks listed in FILE",
-               .value = text(s.never_block_path),
-               .config_key = "capture.never_block_file"},
-              {.name = {}, .value = list(s.block), .config_key = "capture.block"},
               {.name = "replace",
                .help = "take the place of an XDP program that is attached already",
                .value = flag(s.replace),
@@ -89,6 +89,48 @@ void add_source(std::vector<Option>& to, Settings& s) {
                .help = "load a plugin anew when a .lua file in its folder changes, as SIGHUP does for all",
                .value = flag(s.watch),
                .config_key = "capture.watch"},
+          });
+}
+
+void add_enforcement(std::vector<Option>& to, Settings& s) {
+  add(to, {
+              {.name = "block",
+               .value_name = "FILE",
+               .help = "drop packets from the addresses and networks in FILE, each for good or for some seconds",
+               .value = text(s.block_path),
+               .config_key = "capture.block_file",
+               .section = "In the kernel"},
+              {.name = "never-block",
+               .value_name = "FILE",
+               .help = "plugins must not block the addresses and networks listed in FILE",
+               .value = text(s.never_block_path),
+               .config_key = "capture.never_block_file"},
+              {.name = {}, .value = list(s.block), .config_key = "capture.block"},
+              {.name = "bypass",
+               .value_name = "FILE",
+               .help = "leave the flows in FILE to the kernel, unseen but counted",
+               .value = text(s.bypass_path),
+               .config_key = "capture.bypass_file"},
+              {.name = {}, .value = list(s.bypass), .config_key = "capture.bypass"},
+              {.name = "rate-limit",
+               .value_name = "PPS[,burst=N]",
+               .help = "drop what a source address sends above so many packets a second",
+               .value = rate_limit(s.rate_limit),
+               .config_key = "capture.rate_limit"},
+              {.name = "hints",
+               .value_name = "HOW",
+               .help = "auto, on or off: the NIC's hash, time stamp and VLAN tag",
+               .value = auto_on_off(s.hints),
+               .config_key = "capture.hints"},
+              {.name = "control",
+               .value_name = "PATH",
+               .help = "take commands at a unix socket, one JSON object a line",
+               .value = text(s.control_path),
+               .config_key = "capture.control"},
+              {.name = "no-reload",
+               .help = "give up the rights that a new filter or an interface's return needs",
+               .value = flag(s.no_reload),
+               .config_key = "capture.no_reload"},
           });
 }
 
@@ -132,6 +174,11 @@ void add_running(std::vector<Option>& to, Settings& s) {
            .help = "packet buffers of a queue; default: the RX ring's entries and the NIC's",
            .value = power_of_two(s.frames, 64, 65536),
            .config_key = "capture.frames"},
+          {.name = "hugepages",
+           .value_name = "HOW",
+           .help = "auto, on or off: packet buffers in 2 MB pages; auto where some are free",
+           .value = auto_on_off(s.hugepages),
+           .config_key = "capture.hugepages"},
           {.name = "duration",
            .value_name = "S",
            .help = "stop after S seconds",
@@ -218,6 +265,7 @@ void add_results(std::vector<Option>& to, Settings& s, Actions& a) {
 std::vector<Option> capture_options(Settings& settings, Actions& actions) {
   std::vector<Option> options;
   add_source(options, settings);
+  add_enforcement(options, settings);
   add_running(options, settings);
   add_plugins(options, settings, actions);
   add_results(options, settings, actions);
@@ -237,8 +285,9 @@ std::vector<Option> plugin_options(PluginSetting& p) {
 }
 
 bool is_live_only(std::string_view name) {
-  constexpr std::string_view live[] = {"queues",  "mode",       "take-all", "block",   "never-block",
-                                       "replace", "no-promisc", "wait",     "rx-ring", "frames"};
+  constexpr std::string_view live[] = {"queues",     "mode",       "outgoing", "take-all", "block",     "never-block",
+                                       "bypass",     "rate-limit", "hints",    "control",  "no-reload", "replace",
+                                       "no-promisc", "wait",       "rx-ring",  "frames",   "hugepages"};
   return std::find(std::begin(live), std::end(live), name) != std::end(live);
 }
 

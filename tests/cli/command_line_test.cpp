@@ -79,7 +79,7 @@ TEST_F(CommandLine, TakesEveryFlagOfACapture) {
                                              "--log-level",
                                              "warn"});
   EXPECT_EQ(s.command, Command::capture);
-  EXPECT_EQ(s.interface, "eth0");
+  EXPECT_EQ(s.interfaces, (std::vector<InterfaceSetting>{{"eth0", {}}}));
   EXPECT_EQ(s.queues, 8u);
   EXPECT_EQ(s.mode, xsk::RequestedMode::copy);
   EXPECT_EQ(s.filter, "udp port 53");
@@ -103,8 +103,6 @@ TEST_F(CommandLine, NeedsExactlyOneSource) {
   EXPECT_NE(refused({}).find("give --iface IF or --pcap FILE"), std::string::npos);
   EXPECT_EQ(refused({"--iface", "a", "--pcap", "f"}),
             "--pcap f: cannot be combined with interface a; give --iface or --pcap");
-  EXPECT_EQ(refused({"--iface", "a", "--iface", "b"}),
-            "--iface: several interfaces are not available yet; start one engine for each interface");
   EXPECT_EQ(parse_command_line(Args{"--pcap", "-"}).pcap_path, "-");
 }
 
@@ -121,14 +119,67 @@ TEST_F(CommandLine, RefusesImpossibleCombinations) {
   EXPECT_EQ(refused({"--iface", "a", "--workers", "3", "--cpus", "0,1"}),
             "--cpus 0,1: names 2 CPUs for 3 workers; name one for each worker");
   EXPECT_NE(refused({"--iface", "a", "--format", "pretty", "--output", "f"}), "");
-  EXPECT_EQ(refused({"--iface", "a", "--mode", "afpacket"}, ExitCode::machine_cannot),
-            "--mode afpacket: AF_PACKET is not built yet; use auto, zerocopy, copy or skb");
+  EXPECT_EQ(refused({"--iface", "a:0-1", "--iface", "b:5", "--workers", "4"}),
+            "--workers 4: more than the 3 queues: a queue has one worker; give at most as many workers as queues");
+  EXPECT_EQ(parse_command_line(Args{"--iface", "a:0", "--iface", "b", "--workers", "4"}).workers, 4u);
+  EXPECT_EQ(refused({"--iface", "a", "--no-reload", "--watch"}),
+            "--watch: plugins' filters may change, and --no-reload gives up the rights; drop one of the two");
 }
 
-TEST_F(CommandLine, KnowsNoOptionsThatAreNotBuilt) {
-  for (const char* option : {"--filter-file", "--control", "--no-reload"}) {
-    EXPECT_NE(refused({"--iface", "a", option}).find("unknown option"), std::string::npos) << option;
-  }
+TEST_F(CommandLine, TakesSeveralInterfacesWithTheirQueues) {
+  const Settings s =
+      parse_command_line(Args{"--iface", "a", "--iface", "b:5,0-2", "--iface=pci:0000:x", "--queues", "all"});
+  const std::vector<InterfaceSetting> expected = {{"a", {}}, {"b", {0, 1, 2, 5}}, {"pci:0000:x", {}}};
+  EXPECT_EQ(s.interfaces, expected);
+  EXPECT_EQ(interface_text(s.interfaces[1]), "b:0-2,5");
+  EXPECT_EQ(s.first_interface(), "a");
+  EXPECT_EQ(parse_command_line(Args{"--iface", "a", "--mode", "afpacket", "--outgoing", "ignore"}).outgoing,
+            Outgoing::ignore);
+}
+
+TEST_F(CommandLine, RefusesWrongListsOfQueues) {
+  constexpr const char* list = "has no valid list of queues; give queue numbers 0..127 and ranges, as in eth0:0-3,5";
+  for (const char* bad : {"a:", "a:,", "a:1,", "a:-1", "a:1-", "a:3-1", "a:128", "a:1--2"})
+    EXPECT_EQ(refused({"--iface", bad}), std::string("--iface ") + bad + ": " + list);
+  EXPECT_EQ(refused({"--iface", "a:1,0-2"}), "--iface a:1,0-2: names queue 1 twice");
+  EXPECT_EQ(refused({"--iface", ":1"}), "--iface :1: names no interface; write NAME or NAME:QUEUES");
+  EXPECT_EQ(refused({"--iface="}), "--iface : names no interface; write NAME or NAME:QUEUES");
+  EXPECT_NE(refused({"--iface", std::string(128, 'x').c_str()}).find("127 bytes at most"), std::string::npos);
+}
+
+TEST_F(CommandLine, ThereIsOneFilter) {
+  EXPECT_EQ(refused({"--iface", "a", "--filter", "udp", "--filter-file", "f"}),
+            "--filter-file f: there is a filter beside it: udp; give --filter or --filter-file");
+  const ConfigFile file(R"(capture { interface = "eth0", filter = "tcp" })");
+  const Settings s = parse_command_line(Args{"--config", file.path(), "--filter-file", "f"});
+  EXPECT_EQ(s.filter, "");
+  EXPECT_EQ(s.filter_path, "f");
+}
+
+TEST_F(CommandLine, TakesARateLimit) {
+  const auto limit = [](const char* text) {
+    return parse_command_line(Args{"--iface", "a", "--rate-limit", text}).rate_limit;
+  };
+  EXPECT_EQ(limit("1000").max_pps, 1000u);
+  EXPECT_EQ(limit("1000").burst, 0u);
+  EXPECT_EQ(limit("1000,burst=50").burst, 50u);
+  EXPECT_EQ(refused({"--iface", "a", "--rate-limit", "0"}), "--rate-limit 0: must be 1..1000000000");
+  EXPECT_EQ(refused({"--iface", "a", "--rate-limit", "1000,brust=1"}),
+            "--rate-limit 1000,brust=1: has 'brust=1' after the rate; write PPS,burst=N");
+  EXPECT_EQ(refused({"--iface", "a", "--rate-limit", "5,burst="}), "--rate-limit 5,burst=: must be 1..1000000000");
+}
+
+TEST_F(CommandLine, TakesWhatIsDoneInTheKernel) {
+  const Settings s =
+      parse_command_line(Args{"--iface", "a", "--bypass", "flows.txt", "--control", "/run/e.sock", "--no-reload",
+                              "--hugepages", "off", "--hints", "on", "--filter-file", "f.txt"});
+  EXPECT_EQ(s.bypass_path, "flows.txt");
+  EXPECT_EQ(s.control_path, "/run/e.sock");
+  EXPECT_TRUE(s.no_reload);
+  EXPECT_EQ(s.hugepages, AutoOnOff::off);
+  EXPECT_EQ(s.hints, AutoOnOff::on);
+  EXPECT_EQ(s.outgoing, Outgoing::mark);
+  EXPECT_EQ(refused({"--iface", "a", "--hints", "yes"}), "--hints yes: must be auto, on or off");
 }
 
 TEST_F(CommandLine, PacketsGoToAFileOfTheirOwn) {
@@ -191,7 +242,7 @@ TEST_F(CommandLine, FlagsWinOverEnvironmentOverConfiguration) {
 TEST_F(CommandLine, ASourceOnTheCommandLineTakesThePlaceOfTheConfiguredOne) {
   const ConfigFile file(R"(capture { interface = "eth0", queues = 4 })");
   const Settings s = parse_command_line(Args{"--config", file.path(), "--pcap", "f.pcap"});
-  EXPECT_EQ(s.interface, "");
+  EXPECT_TRUE(s.interfaces.empty());
   EXPECT_EQ(s.pcap_path, "f.pcap");
 }
 
@@ -204,7 +255,7 @@ TEST_F(CommandLine, RingSizesArePowersOfTwo) {
 TEST_F(CommandLine, ADumpReadsBackToTheSameSettings) {
   const ConfigFile first(R"lua(
     capture { interface = "eth0", filter = "host \"x\" or\n\0011 \\", block = { "10.0.0.0/8", "::1" }, duration = 0.1,
-              stats = 2, rx_ring = 512, frames = 1024, cpus = "2-3", wait = "spin", count = 9007199254740992, take_all = true }
+              stats = 2, rx_ring = 512, frames = 1024, bypass = { "tcp 10.0.0.1:1 10.0.0.2:2" }, rate_limit = 1000000, hints = "off", cpus = "2-3", wait = "spin", count = 9007199254740992, take_all = true }
     plugin "dir/x.lua" { name = "one", args = { k = 1e300, third = 1/3, ["a b"] = "20", yes = true }, trusted = true }
     plugin "inline" { code = "function on_packet(p)\n  count = 1\nend" }
     sink "json" { path = "none", format = "json" }
@@ -221,6 +272,8 @@ TEST_F(CommandLine, ADumpReadsBackToTheSameSettings) {
   EXPECT_EQ(again.plugins[1].code, "function on_packet(p)\n  count = 1\nend");
   EXPECT_EQ(again.plugins[1].name, "inline");
   EXPECT_TRUE(again.plugins[0].trusted);
+  EXPECT_EQ(again.interfaces, (std::vector<InterfaceSetting>{{"eth0", {}}}));
+  EXPECT_EQ(again.rate_limit.max_pps, 1000000u);
   EXPECT_EQ(again.write_path, "x.pcapng");
   EXPECT_TRUE(again.capture_only);
 }

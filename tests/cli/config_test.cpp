@@ -33,7 +33,7 @@ TEST(Configuration, IsLuaAndMayCompute) {
     for _, name in ipairs { "a", "b" } do plugin(name .. ".lua") { args = { k = base } } end
     plugin "bare.lua"
     sink "json" { path = "r.jsonl", format = "json" })");
-  EXPECT_EQ(s.interface, "eth0");
+  EXPECT_EQ(s.interfaces, (std::vector<InterfaceSetting>{{"eth0", {}}}));
   EXPECT_EQ(s.queues, 8u);
   EXPECT_EQ(s.block, (std::vector<std::string>{"10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16"}));
   EXPECT_EQ(s.duration_s, 2.5);
@@ -92,6 +92,24 @@ TEST(Configuration, RefusesWrongTypes) {
   EXPECT_EQ(refused("plugin \"a\" { args = { k = {} } }"),
             "e.lua:1: plugin.args.k: must be true, false, a number or a string, not a table");
   EXPECT_EQ(refused("plugin \"a\" { args = { k = 0/0 } }"), "e.lua:1: plugin.args.k: must be finite");
+}
+
+TEST(Configuration, NamesOneInterfaceOrSeveral) {
+  const std::vector<InterfaceSetting> two = {{"a", {}}, {"b", {0, 1, 2, 3}}};
+  EXPECT_EQ(read("capture { interfaces = { \"a\", \"b:0-3\" } }").interfaces, two);
+  EXPECT_EQ(refused("capture {\n interface = \"a\",\n interfaces = { \"b\" } }"),
+            "e.lua:3: capture.interfaces: is given beside interface; give one of the two");
+  EXPECT_EQ(refused("capture { interfaces = { \"b:0-\" } }"),
+            "e.lua:1: capture.interfaces: has no valid list of queues; give queue numbers 0..127 and ranges, as in "
+            "eth0:0-3,5");
+  EXPECT_EQ(refused("capture { filter = \"tcp\",\n filter_file = \"f\" }"),
+            "e.lua:2: capture.filter_file: is given beside filter; give one of the two");
+}
+
+TEST(Configuration, LargeWholeNumbersAreDigits) {
+  EXPECT_EQ(read("capture { count = 1000000, rate_limit = 1e6 }").count, 1000000u);
+  EXPECT_EQ(read("capture { rate_limit = \"2000,burst=7\" }").rate_limit.burst, 7u);
+  EXPECT_EQ(refused("capture { rate_limit = 0.5 }"), "e.lua:1: capture.rate_limit: must be 1..1000000000");
 }
 
 TEST(Configuration, SaysWhatIsNotAvailableYet) {

@@ -241,7 +241,7 @@ TEST(ProtectLive, ConsentIsAFilterOrTakeAll) {
     const TwoNamespaces ns;
     run("ip route add default via 10.9.0.2");
     Settings settings;
-    settings.interface = "v0";
+    settings.interfaces = {{"v0", {}}};
     const auto refusal = refusal_of([&] { require_consent(settings); });
     settings.filter = "udp";
     const auto filtered = refusal_of([&] { require_consent(settings); });

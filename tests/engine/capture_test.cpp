@@ -74,7 +74,7 @@ class CaptureTest : public xsk::test::Lab {
  protected:
   cli::Settings settings() const {
     cli::Settings settings;
-    settings.interface = near();
+    settings.interfaces = {{near(), {}}};
     settings.queues = queues;
     return settings;
   }
