@@ -30,6 +30,9 @@ Handle load() {
   if (hwloc_topology_init(&raw) != 0) throw SetupError(ExitCode::machine_cannot, "read the topology", "hwloc failed");
   Handle topology(raw);
   hwloc_topology_set_all_types_filter(raw, HWLOC_TYPE_FILTER_KEEP_NONE);
+  // A node hangs below an object that has its cores; without one hwloc hangs all nodes below the machine, and every
+  // core seems to belong to each. Groups are made for that where nothing else is kept.
+  hwloc_topology_set_type_filter(raw, HWLOC_OBJ_GROUP, HWLOC_TYPE_FILTER_KEEP_STRUCTURE);
   hwloc_topology_set_flags(
       raw, HWLOC_TOPOLOGY_FLAG_NO_DISTANCES | HWLOC_TOPOLOGY_FLAG_NO_MEMATTRS | HWLOC_TOPOLOGY_FLAG_NO_CPUKINDS);
   if (hwloc_topology_load(raw) != 0) throw SetupError(ExitCode::machine_cannot, "read the topology", "hwloc failed");

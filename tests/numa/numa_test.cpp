@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <set>
 #include <string>
 #include <thread>
@@ -132,6 +133,18 @@ TEST(Topology, LeavesOutCoresThatTheAffinityMaskForbids) {
   restricted.join();
   ASSERT_EQ(seen.cores.size(), 1U);
   EXPECT_EQ(seen.cores[0].cpu, kept);
+}
+
+// hwloc reads a machine from this variable instead of the one it runs on (hwloc's manual, "Environment Variables").
+TEST(Topology, KnowsEachCoresNode) {
+  for (const char* machine : {"numa:2 core:2 pu:1", "pack:2 [numa] core:2 pu:1", "pack:1 numa:2 core:2 pu:1"}) {
+    ASSERT_EQ(::setenv("HWLOC_SYNTHETIC", machine, 1), 0);
+    const Topology topology = read_topology();
+    ::unsetenv("HWLOC_SYNTHETIC");
+    EXPECT_EQ(topology.nodes, 2U) << machine;
+    ASSERT_EQ(topology.cores.size(), 4U) << machine;
+    for (const Core& core : topology.cores) EXPECT_EQ(core.node, core.cpu / 2) << machine << ", cpu " << core.cpu;
+  }
 }
 
 long resident_kib() {
