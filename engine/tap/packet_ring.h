@@ -24,7 +24,9 @@ struct RingShape {
   std::size_t bytes() const noexcept { return std::size_t{block_bytes} * blocks; }
 };
 
-inline constexpr std::size_t kDefaultRing_bytes = 32u << 20;
+// 110,000 of the smallest frames. A larger ring does not stay in the caches on its way from the kernel to the reader,
+// which then takes three times as long for each frame.
+inline constexpr std::size_t kDefaultRing_bytes = 16u << 20;
 inline constexpr std::size_t kMinRing_bytes = 1u << 20;
 inline constexpr std::size_t kMaxRing_bytes = 1u << 30;
 
