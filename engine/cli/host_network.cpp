@@ -27,36 +27,15 @@ void dump(Netlink& route, std::uint16_t type, const std::function<void(nlmsghdr*
 // Links of these kinds name their peer in IFLA_LINK, not what they lie on.
 bool names_a_peer(std::string_view kind) { return kind == "veth" || kind == "netkit" || kind == "vxcan"; }
 
-HostLink read_link(const nlmsghdr* header) {
-  const auto* const info = static_cast<const ifinfomsg*>(mnl_nlmsg_get_payload(header));
-  HostLink link;
-  link.index = static_cast<unsigned>(info->ifi_index);
-  link.loopback = (info->ifi_flags & IFF_LOOPBACK) != 0;
-  bool elsewhere = false;  // IFLA_LINK counts in another namespace then
-  std::string_view kind;
-  each_attribute(header, sizeof *info, [&](const nlattr* attribute) {
-    switch (mnl_attr_get_type(attribute)) {
-      case IFLA_IFNAME:
-        link.name = mnl_attr_get_str(attribute);
-        break;
-      case IFLA_MASTER:
-        link.master = mnl_attr_get_u32(attribute);
-        break;
-      case IFLA_LINK:
-        link.parent = mnl_attr_get_u32(attribute);
-        break;
-      case IFLA_LINK_NETNSID:
-        elsewhere = true;
-        break;
-      case IFLA_LINKINFO:
-        each_attribute_in(attribute, [&](const nlattr* nested) {
-          if (mnl_attr_get_type(nested) == IFLA_INFO_KIND) kind = mnl_attr_get_str(nested);
-        });
-        break;
-    }
+void read_kind(const nlattr* info, HostLink& link) {
+  each_attribute_in(info, [&](const nlattr* attribute) {
+    if (mnl_attr_get_type(attribute) == IFLA_INFO_KIND) link.kind = mnl_attr_get_str(attribute);
+    // The kind comes first (net/core/rtnetlink.c: rtnl_link_info_fill), and says what the data are.
+    if (mnl_attr_get_type(attribute) != IFLA_INFO_DATA || link.kind != "vlan") return;
+    each_attribute_in(attribute, [&](const nlattr* data) {
+      if (mnl_attr_get_type(data) == IFLA_VLAN_ID) link.vlan_id = mnl_attr_get_u16(data);
+    });
   });
-  if (elsewhere || names_a_peer(kind) || link.parent == link.index) link.parent = 0;
-  return link;
 }
 
 std::vector<HostLink> read_links(Netlink& route) {
@@ -184,6 +163,54 @@ void add_tcp_peers(Netlink& route, std::vector<HostDependence>& to) {
 }
 
 }  // namespace
+
+HostLink read_link(const nlmsghdr* header) {
+  const auto* const info = static_cast<const ifinfomsg*>(mnl_nlmsg_get_payload(header));
+  HostLink link;
+  link.index = static_cast<unsigned>(info->ifi_index);
+  link.loopback = (info->ifi_flags & IFF_LOOPBACK) != 0;
+  bool elsewhere = false;  // IFLA_LINK counts in another namespace then
+  each_attribute(header, sizeof *info, [&](const nlattr* attribute) {
+    switch (mnl_attr_get_type(attribute)) {
+      case IFLA_IFNAME:
+        link.name = mnl_attr_get_str(attribute);
+        break;
+      case IFLA_MASTER:
+        link.master = mnl_attr_get_u32(attribute);
+        break;
+      case IFLA_LINK:
+        link.parent = mnl_attr_get_u32(attribute);
+        break;
+      case IFLA_LINK_NETNSID:
+        elsewhere = true;
+        break;
+      case IFLA_LINKINFO:
+        read_kind(attribute, link);
+        break;
+      case IFLA_PROP_LIST:
+        each_attribute_in(attribute, [&](const nlattr* property) {
+          if (mnl_attr_get_type(property) == IFLA_ALT_IFNAME)
+            link.alternative_names.emplace_back(mnl_attr_get_str(property));
+        });
+        break;
+    }
+  });
+  if (elsewhere || names_a_peer(link.kind) || link.parent == link.index) link.parent = 0;
+  return link;
+}
+
+const HostLink* find_link(const HostNetwork& network, std::string_view name) {
+  const auto named = [&](const HostLink& link) {
+    return link.name == name || std::ranges::find(link.alternative_names, name) != link.alternative_names.end();
+  };
+  const auto it = std::ranges::find_if(network.links, named);
+  return it == network.links.end() ? nullptr : &*it;
+}
+
+const HostLink* find_link(const HostNetwork& network, unsigned index) {
+  const auto it = std::ranges::find(network.links, index, &HostLink::index);
+  return it == network.links.end() ? nullptr : &*it;
+}
 
 HostNetwork read_host_network() {
   Netlink route(NETLINK_ROUTE);

@@ -8,12 +8,6 @@
 namespace engine::cli {
 namespace {
 
-const HostLink* find_link(const HostNetwork& network, unsigned index) {
-  const auto it =
-      std::find_if(network.links.begin(), network.links.end(), [&](const auto& l) { return l.index == index; });
-  return it == network.links.end() ? nullptr : &*it;
-}
-
 const std::string* direct_reason(const HostNetwork& network, unsigned index) {
   for (const HostDependence& it : network.dependences) {
     if (it.link == index) return &it.why;
@@ -40,10 +34,9 @@ std::vector<unsigned> upwards(const HostNetwork& network, unsigned index) {
 }  // namespace
 
 std::optional<std::string> why_protected(const HostNetwork& network, std::string_view interface) {
-  const auto it =
-      std::find_if(network.links.begin(), network.links.end(), [&](const auto& l) { return l.name == interface; });
+  const HostLink* const it = find_link(network, interface);
   // A connection over loopback is between processes of this machine, and its end does not lock anyone out.
-  if (it == network.links.end() || it->loopback) return std::nullopt;
+  if (it == nullptr || it->loopback) return std::nullopt;
   for (const unsigned index : upwards(network, it->index)) {
     const std::string* const why = direct_reason(network, index);
     if (why == nullptr) continue;

@@ -30,7 +30,8 @@ class FilterFile : public ::testing::Test {
 };
 
 TEST_F(FilterFile, JoinsLinesAndDropsComments) {
-  EXPECT_EQ(read("# what we want\r\nudp port 53 # DNS\n  or tcp port 53\n"), "udp port 53" + std::string(9, ' ') + "or tcp port 53");
+  EXPECT_EQ(read("# what we want\r\nudp port 53 # DNS\n  or tcp port 53\n"),
+            "udp port 53" + std::string(9, ' ') + "or tcp port 53");
 }
 
 TEST_F(FilterFile, RefusesWhatHoldsNoFilter) {
