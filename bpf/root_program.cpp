@@ -9,7 +9,6 @@
 #include <memory>
 #include <vector>
 
-#include "bpf/filter.h"
 #include "bpf/kernel_error.h"
 #include "bpf/options.h"
 #include "root.skel.h"
@@ -130,11 +129,11 @@ void RootProgram::attach(unsigned ifindex, const std::string& ifname, AttachRequ
   link_ = XdpLink::attach(fds_.program.get(), ifindex, ifname, request, foreign);
 }
 
-void RootProgram::set_filter(const std::string& text) {
+void RootProgram::set_filter(const FilterExpression& wanted) {
   if (!fds_.slots.valid())
     throw engine::SetupError(engine::ExitCode::bad_usage, "set the filter", "the run was started without a filter",
                              "start it with one; an empty filter matches everything");
-  const engine::UniqueFd filter = load_filter(text, fds_.slots.get());
+  const engine::UniqueFd filter = load_filter(wanted, fds_.slots.get());
   put_program(fds_.slots.get(), ROOT_SLOT_FILTER, filter.get());
 }
 

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "bpf/block_list.h"
+#include "bpf/filter.h"
 #include "bpf/root_abi.h"
 #include "bpf/xdp_link.h"
 #include "engine/base/unique_fd.h"
@@ -25,7 +26,7 @@ struct RootConfig {
   // Room for sources that are blocked while it runs, beside those of `block`. With either the stage is in.
   std::uint32_t more_addresses = 0;
   std::uint32_t more_networks = 0;
-  std::optional<std::string> filter;  // tcpdump's language; nothing: no filter stage, all frames go to the sockets
+  std::optional<FilterExpression> filter;  // nothing: no filter stage, all frames go to the sockets
 };
 
 // Ready descriptors, for a program that was loaded elsewhere (a privileged helper, a test's own program). They are
@@ -59,7 +60,7 @@ class RootProgram {
 
   // Replaces the filter while frames arrive: each is judged by the old or by the new one. Throws SetupError(bad_usage)
   // for a text that libpcap does not take; the old filter then stays. Needs CAP_BPF at the time of the call.
-  void set_filter(const std::string& text);
+  void set_filter(const FilterExpression& filter);
   bool has_filter_stage() const noexcept { return fds_.slots.valid(); }
 
   // The socket must be bound to this queue: a frame redirected to any other is lost (EINVAL, net/xdp/xsk.c:

@@ -37,7 +37,7 @@ bpf::RootConfig root_config(const cli::Settings& settings, const xsk::Link& link
           .block = operators_block_list(settings),
           .more_addresses = plugins_block ? TimedBlocks::kMaxAddresses : 0,
           .more_networks = plugins_block ? TimedBlocks::kMaxNetworks : 0,
-          .filter = filter.empty() ? std::nullopt : std::optional<std::string>(filter)};
+          .filter = filter.empty() ? std::nullopt : std::optional<bpf::FilterExpression>(filter)};
 }
 
 }  // namespace

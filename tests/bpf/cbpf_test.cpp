@@ -21,6 +21,10 @@ constexpr std::uint32_t match_verdict = XDP_TX, no_match_verdict = XDP_DROP;
 
 sock_filter stmt(unsigned code, std::uint32_t k) { return {static_cast<std::uint16_t>(code), 0, 0, k}; }
 
+std::vector<bpf_insn> translate(const Code& code, int slots_fd) {
+  return bpf::translate_for_xdp({.groups = {{code}}, .text = "random"}, {.slots_fd = slots_fd});
+}
+
 engine::UniqueFd load(const std::vector<bpf_insn>& code) {
   bpf::Options<bpf_prog_load_opts> options;
   options.expected_attach_type = BPF_XDP;
@@ -38,7 +42,7 @@ class Slots {
   int fd() const { return map_.get(); }
 
   std::uint32_t verdict(const Code& code, std::span<const std::uint8_t> frame) const {
-    const engine::UniqueFd program = load(bpf::translate_filter(code, "random", fd(), 0, 1));
+    const engine::UniqueFd program = load(translate(code, fd()));
     EXPECT_TRUE(program.valid()) << "the verifier refused it";
     return program.valid() ? run(program.get(), frame) : 0;
   }
@@ -149,7 +153,7 @@ TEST(Cbpf, RunsRandomProgramsAsLibpcapDoes) {
   constexpr unsigned programs = 3000;
   for (unsigned i = 0; i < programs; ++i) {
     const Code code = RandomProgram(random).make();
-    const engine::UniqueFd program = load(bpf::translate_filter(code, "random", slots.fd(), 0, 1));
+    const engine::UniqueFd program = load(translate(code, slots.fd()));
     ASSERT_TRUE(program.valid()) << "the verifier refused program " << i << ": " << listing(code);
     for (int n = 0; n < 4; ++n) {
       Frame frame(14 + random() % 50);
@@ -202,7 +206,7 @@ TEST(Cbpf, HasZeroForShiftsBeyondTheRegister) {
 }
 
 TEST(Cbpf, RefusesProgramsThatLoopOrLeaveTheirEndOrAreTooLong) {
-  const auto refused = [](const Code& code) { return error_of([&] { bpf::translate_filter(code, "t", 0, 0, 1); }); };
+  const auto refused = [](const Code& code) { return error_of([&] { translate(code, 0); }); };
   EXPECT_NE(refused({stmt(BPF_JMP | BPF_JA, static_cast<std::uint32_t>(-1))}).find("has a loop"), std::string::npos);
   EXPECT_NE(refused({stmt(BPF_LD | BPF_IMM, 1)}).find("jumps beyond its end"), std::string::npos);
   EXPECT_NE(refused({stmt(BPF_JMP | BPF_JA, 5), stmt(BPF_RET | BPF_K, 0)}).find("beyond its end"), std::string::npos);
