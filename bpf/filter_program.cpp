@@ -2,7 +2,6 @@
 // struct bpf_insn.
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <sys/socket.h>
 
 #include <cerrno>
 
@@ -55,24 +54,17 @@ engine::UniqueFd load_filter(const FilterExpression& filter, int slots_fd, Filte
   return load(BPF_PROG_TYPE_XDP, "root_filter", translate_for_xdp(classic, target), classic.text, options);
 }
 
-engine::UniqueFd load_tap_filter(const FilterExpression& filter, int counters_fd) {
-  const ClassicExpression classic = compile_expression(filter);
-  Options<bpf_prog_load_opts> options;
-  return load(BPF_PROG_TYPE_SOCKET_FILTER, "tap_filter", translate_for_tap(classic, counters_fd), classic.text,
-              options);
-}
-
 TapFilter::TapFilter()
     : counters_(bpf_map_create(BPF_MAP_TYPE_PERCPU_ARRAY, "tap_counts", sizeof(std::uint32_t), sizeof(TapCounters), 1,
                                nullptr)) {
   if (!counters_.valid()) throw kernel_error("create the counters of a socket's filter", errno);
 }
 
-void TapFilter::apply(int socket_fd, const FilterExpression& filter) {
-  const engine::UniqueFd program = load_tap_filter(filter, counters_.get());
-  const int fd = program.get();
-  if (setsockopt(socket_fd, SOL_SOCKET, SO_ATTACH_BPF, &fd, sizeof fd) != 0)
-    throw kernel_error("attach the filter to a packet socket", errno);
+engine::UniqueFd TapFilter::load(const FilterExpression& filter) const {
+  const ClassicExpression classic = compile_expression(filter);
+  Options<bpf_prog_load_opts> options;
+  return bpf::load(BPF_PROG_TYPE_SOCKET_FILTER, "tap_filter", translate_for_tap(classic, counters_.get()), classic.text,
+                   options);
 }
 
 TapCounters TapFilter::counters() const {

@@ -1,7 +1,8 @@
 // The filter of an AF_PACKET socket, which counts what the kernel shows the socket and what it takes.
 //
-// A TapFilter owns the counters of one socket (of a fanout group's: each its own); the kernel's socket keeps the
-// program. apply() is set-up code, also while frames arrive; counters() may be called by any thread at any time.
+// A TapFilter owns the counters of one socket (of a fanout group's: each its own). The program, which counts there, is
+// the caller's to attach (SO_ATTACH_BPF) and then the socket's. load() is set-up code, also while frames arrive;
+// counters() may be called by any thread at any time.
 #pragma once
 
 #include <cstdint>
@@ -24,18 +25,14 @@ class TapFilter {
   // Throws SetupError(not_permitted), naming the capability.
   TapFilter();
 
-  // Puts the filter on the socket, in place of the one before in one step: a frame is judged, and counted, by one of
-  // them. Attach before the socket is bound, else what comes before is not counted. Throws SetupError as load_filter
-  // does; the socket's filter then stays.
-  void apply(int socket_fd, const FilterExpression& filter);
+  // The program for a socket. Attached in another's place it takes over in one step: a frame is judged, and counted,
+  // by one of them. Throws SetupError as load_filter does.
+  engine::UniqueFd load(const FilterExpression& filter) const;
 
   TapCounters counters() const;  // summed over CPUs
 
  private:
-  engine::UniqueFd counters_;
+  engine::UniqueFd counters_;  // a PERCPU_ARRAY with one element of TapCounters
 };
-
-// The program alone; `counters_fd`: a PERCPU_ARRAY with one element of TapCounters.
-engine::UniqueFd load_tap_filter(const FilterExpression& filter, int counters_fd);
 
 }  // namespace bpf

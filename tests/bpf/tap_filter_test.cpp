@@ -55,9 +55,15 @@ struct Pair {
   explicit Pair(const char* text) {
     make_veth(1);
     shell("ip link set veth_a mtu 9000 && ip link set veth_b mtu 9000");
-    filter.apply(receiver.get(), text);
+    apply(text);
     bind_to(sender, "veth_a", 0);
     bind_to(receiver, "veth_b", ETH_P_ALL);
+  }
+
+  void apply(const bpf::FilterExpression& wanted) {
+    const engine::UniqueFd program = filter.load(wanted);
+    const int fd = program.get();
+    ASSERT_EQ(setsockopt(receiver.get(), SOL_SOCKET, SO_ATTACH_BPF, &fd, sizeof fd), 0) << strerror(errno);
   }
 
   // Whether the frame gets to the socket.
@@ -79,7 +85,7 @@ TEST(TapFilter, MeansWhatItMeansToLibpcapAlsoForFramesWhoseTagIsRemoved) {
   std::mt19937_64 random(11);
   std::uint64_t tagged = 0;
   for (const char* text : filter_texts()) {
-    pair.filter.apply(pair.receiver.get(), text);
+    pair.apply(text);
     const PcapFilter oracle(text);
     for (int i = 0; i < 400; ++i) {
       const Frame frame = random_frame(random);
@@ -105,10 +111,10 @@ TEST(TapFilter, ReadsAcrossTheRemovedTag) {
       const std::string by_index = "len - " + std::to_string(frame.size() - offset);
       for (const std::string& place : {std::to_string(offset), by_index}) {
         const std::string text = "ether[" + place + ":" + size + "] = " + std::to_string(value);
-        pair.filter.apply(pair.receiver.get(), text);
+        pair.apply(text);
         EXPECT_TRUE(PcapFilter(text).matches(frame)) << text;
         EXPECT_TRUE(pair.takes(frame)) << text;
-        pair.filter.apply(pair.receiver.get(), "not " + text);
+        pair.apply("not " + text);
         EXPECT_FALSE(pair.takes(frame)) << text;
       }
     }
@@ -121,7 +127,7 @@ TEST(TapFilter, SeesALengthWithTheTag) {
   EXPECT_TRUE(pair.takes(udp_frame("10.0.0.1", "10.0.0.2", 1, 2)));
   EXPECT_TRUE(pair.takes(udp_frame("10.0.0.1", "10.0.0.2", 1, 2, {5})));
   EXPECT_TRUE(pair.takes(udp_frame("10.0.0.1", "10.0.0.2", 1, 2, {5, 6})));
-  pair.filter.apply(pair.receiver.get(), "greater 8000");
+  pair.apply("greater 8000");
   Frame jumbo = udp_frame("10.0.0.1", "10.0.0.2", 1, 2);
   EXPECT_FALSE(pair.takes(jumbo));
   jumbo.resize(9000);
@@ -141,7 +147,7 @@ TEST(TapFilter, IsSwappedWhileFramesArriveWithoutLosingOne) {
     }
   });
   for (int swaps = 0; swaps < 100'000; ++swaps) {
-    pair.filter.apply(pair.receiver.get(), swaps % 2 == 0 ? "tcp" : "udp");
+    pair.apply(swaps % 2 == 0 ? "tcp" : "udp");
     const bpf::TapCounters now = pair.filter.counters();
     if (swaps >= 100 && now.accepted > 0 && now.rejected > 0) break;
   }
@@ -157,8 +163,7 @@ TEST(TapFilter, IsSwappedWhileFramesArriveWithoutLosingOne) {
 TEST(TapFilter, KeepsTheOldOneWhenTheNewOneIsBad) {
   NEEDS_ROOT();
   Pair pair("udp");
-  EXPECT_EQ(
-      error_of([&] { pair.filter.apply(pair.receiver.get(), "inbound"); }).find("2: filter \"inbound\": asks for"), 0U);
+  EXPECT_EQ(error_of([&] { pair.apply("inbound"); }).find("2: filter \"inbound\": asks for"), 0U);
   EXPECT_TRUE(pair.takes(udp_frame("10.0.0.1", "10.0.0.2", 1, 2)));
 }
 
