@@ -2,7 +2,7 @@
 // kernel hands each frame to one member by its flow. The frames are copies: the traffic goes on to the kernel's stack.
 //
 // Owns descriptor and mapping. Set-up runs on the main thread; then the queue belongs to one worker, everything else
-// stays the main thread's. Nothing is received before accept_by().
+// stays the main thread's. Nothing is received before a filter is attached that accepts something (bpf/tap_filter.h).
 #pragma once
 
 #include <atomic>
@@ -43,11 +43,9 @@ class PacketSocket {
 
   int fd() const noexcept { return fd_.get(); }
   PacketQueue& queue() noexcept { return *queue_; }
+  const std::byte* frames() const noexcept { return ring_.bytes().data(); }  // what offsets count from
   std::optional<std::uint16_t> fanout_group() const noexcept { return fanout_group_; }
 
-  // From here on frames that the program (BPF_PROG_TYPE_SOCKET_FILTER) accepts arrive; also swaps one program for
-  // another, without a gap. Throws SetupError.
-  void accept_by(int program_fd);
   // Nothing is accepted any more, once wait_for_receivers() has returned.
   void reject_all();
 
