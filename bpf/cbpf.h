@@ -33,7 +33,8 @@ std::vector<bpf_insn> translate_for_xdp(const ClassicExpression& expression, con
 // For an AF_PACKET socket, where the kernel has taken the outer VLAN tag out of the frame (net/core/dev.c:
 // __netif_receive_skb_core). Returns the whole packet for a match, 0 else, and counts in element 0 of a
 // PERCPU_ARRAY of TapCounters.
-std::vector<bpf_insn> translate_for_tap(const ClassicExpression& expression, int counters_fd);
+std::vector<bpf_insn> translate_for_tap(const ClassicExpression& expression, int counters_fd,
+                                        bool ignore_outgoing = false);
 
 // Both throw SetupError(bad_usage) for what cannot run in the kernel: see filter.h, refuse_untranslatable; and code
 // that is too long.

@@ -3,6 +3,8 @@
 // The kernel keeps the outer VLAN tag beside the frame. The expression is written twice, for frames with and without:
 // with one, the tag is where it was on the wire, at bytes 12 to 15, and what was behind it lies four bytes further
 // down than it did. Whether a load straddles is known here for constant offsets, in the program for X + k.
+#include <linux/if_packet.h>
+
 #include <algorithm>
 #include <climits>
 #include <cstddef>
@@ -155,12 +157,17 @@ void count(EbpfWriter& out, std::size_t counter) {
 
 }  // namespace
 
-std::vector<bpf_insn> translate_for_tap(const ClassicExpression& expression, int counters_fd) {
+std::vector<bpf_insn> translate_for_tap(const ClassicExpression& expression, int counters_fd, bool ignore_outgoing) {
   EbpfWriter out;
   SkbView untagged(out);
   TaggedSkbView tagged(out);
   const EbpfWriter::Label match = out.label(), no_match = out.label(), no_tag = out.label(), leave = out.label();
   out.move(CTX, BPF_REG_1);
+  if (ignore_outgoing) {
+    out.set32(BPF_REG_0, 0);
+    out.load(BPF_W, T, CTX, offsetof(__sk_buff, pkt_type));
+    out.jump(BPF_JMP | BPF_JEQ | BPF_K, T, 0, PACKET_OUTGOING, leave);
+  }
   find_counters(out, counters_fd, leave);
   count(out, offsetof(TapCounters, seen));
   clear_memory(out, expression);

@@ -54,17 +54,18 @@ engine::UniqueFd load_filter(const FilterExpression& filter, int slots_fd, Filte
   return load(BPF_PROG_TYPE_XDP, "root_filter", translate_for_xdp(classic, target), classic.text, options);
 }
 
-TapFilter::TapFilter()
+TapFilter::TapFilter(bool ignore_outgoing)
     : counters_(bpf_map_create(BPF_MAP_TYPE_PERCPU_ARRAY, "tap_counts", sizeof(std::uint32_t), sizeof(TapCounters), 1,
-                               nullptr)) {
+                               nullptr)),
+      ignore_outgoing_(ignore_outgoing) {
   if (!counters_.valid()) throw kernel_error("create the counters of a socket's filter", errno);
 }
 
 engine::UniqueFd TapFilter::load(const FilterExpression& filter) const {
   const ClassicExpression classic = compile_expression(filter);
   Options<bpf_prog_load_opts> options;
-  return bpf::load(BPF_PROG_TYPE_SOCKET_FILTER, "tap_filter", translate_for_tap(classic, counters_.get()), classic.text,
-                   options);
+  return bpf::load(BPF_PROG_TYPE_SOCKET_FILTER, "tap_filter",
+                   translate_for_tap(classic, counters_.get(), ignore_outgoing_), classic.text, options);
 }
 
 TapCounters TapFilter::counters() const {

@@ -22,8 +22,10 @@ struct TapCounters {
 
 class TapFilter {
  public:
-  // Throws SetupError(not_permitted), naming the capability.
-  TapFilter();
+  // `ignore_outgoing`: what this machine sends is neither judged nor counted. PACKET_IGNORE_OUTGOING has no effect in a
+  // fanout group, whose frames come by a hook of its own (net/packet/af_packet.c: fanout_add). Throws
+  // SetupError(not_permitted), naming the capability.
+  explicit TapFilter(bool ignore_outgoing = false);
 
   // The program for a socket. Attached in another's place it takes over in one step: a frame is judged, and counted,
   // by one of them. Throws SetupError as load_filter does.
@@ -33,6 +35,7 @@ class TapFilter {
 
  private:
   engine::UniqueFd counters_;  // a PERCPU_ARRAY with one element of TapCounters
+  bool ignore_outgoing_;
 };
 
 }  // namespace bpf

@@ -85,6 +85,11 @@ void PacketSocket::join_fanout(const PacketSocketConfig& config) {
   fanout_group_ = static_cast<std::uint16_t>(group);
 }
 
+void PacketSocket::accept_by(int program_fd) {
+  if (::setsockopt(fd(), SOL_SOCKET, SO_ATTACH_BPF, &program_fd, sizeof program_fd) != 0)
+    throw refused(errno, "attach the filter to " + object_);
+}
+
 void PacketSocket::reject_all() {
   sock_filter none = BPF_STMT(BPF_RET | BPF_K, 0);
   const sock_fprog program{1, &none};

@@ -2,7 +2,7 @@
 // kernel hands each frame to one member by its flow. The frames are copies: the traffic goes on to the kernel's stack.
 //
 // Owns descriptor and mapping. Set-up runs on the main thread; then the queue belongs to one worker, everything else
-// stays the main thread's. Nothing is received before a filter is attached that accepts something (bpf/tap_filter.h).
+// stays the main thread's. Nothing is received before accept_by().
 #pragma once
 
 #include <atomic>
@@ -22,7 +22,7 @@ struct PacketSocketConfig {
   unsigned ifindex = 0;
   RingShape ring;
   std::byte* ring_at = nullptr;  // in an address range that the caller reserved; null: anywhere
-  bool ignore_outgoing = false;  // frames that this machine sends are not seen
+  bool ignore_outgoing = false;  // what this machine sends is not seen; in a group the filter has to see to it
   bool fanout = false;           // joins a group: a new one, or
   std::optional<std::uint16_t> fanout_group = std::nullopt;  // that of an earlier socket
 };
@@ -46,6 +46,9 @@ class PacketSocket {
   const std::byte* frames() const noexcept { return ring_.bytes().data(); }  // what offsets count from
   std::optional<std::uint16_t> fanout_group() const noexcept { return fanout_group_; }
 
+  // From here on frames arrive that the program (bpf::TapFilter's) accepts; swaps one program for another without a
+  // gap. Throws SetupError.
+  void accept_by(int program_fd);
   // Nothing is accepted any more, once wait_for_receivers() has returned.
   void reject_all();
 

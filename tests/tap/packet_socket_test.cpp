@@ -13,6 +13,7 @@
 
 #include "bpf/tap_filter.h"
 #include "engine/base/error.h"
+#include "engine/cli/privileges.h"
 #include "engine/gen/frame.h"
 #include "tests/xsk/lab.h"
 
@@ -71,9 +72,10 @@ PacketSocketConfig config_for(const std::string& interface) {
 // A socket with its filter, as the capture has them.
 class Tap {
  public:
-  explicit Tap(const PacketSocketConfig& config) : socket(PacketSocket::open(config)) {}
+  explicit Tap(const PacketSocketConfig& config)
+      : socket(PacketSocket::open(config)), counted(config.ignore_outgoing) {}
 
-  void start(const char* filter = "") { counted.apply(socket.fd(), filter); }
+  void start(const char* filter = "") { socket.accept_by(counted.load(filter).get()); }
   void stop() {
     socket.reject_all();
     fence_.wait();
@@ -341,6 +343,21 @@ TEST_F(PacketSocketTest, TellsThatTheInterfaceHasGoneAndKeepsWhatArrived) {
   tap.stop();
   EXPECT_EQ(tap.take().size(), 10u);
   tap.expect_closed(10);
+}
+
+TEST_F(PacketSocketTest, NamesTheCapabilityThatIsMissing) {
+  std::string line;
+  std::thread([&] {  // capabilities are a thread's own
+    cli::drop_privileges();
+    try {
+      PacketSocket::open({.interface_name = "eth0", .ifindex = 1, .ring = ring_shape(kMinRing_bytes)});
+    } catch (const SetupError& error) {
+      EXPECT_EQ(error.code(), ExitCode::not_permitted);
+      line = error.what();
+    }
+  })
+      .join();
+  EXPECT_EQ(line, "open a packet socket on eth0: Operation not permitted; run as root or with CAP_NET_RAW");
 }
 
 TEST_F(PacketSocketTest, NamesAnInterfaceThatIsNotThere) {
