@@ -1,7 +1,6 @@
-// A live interface opened for capture: root program, one socket per queue, the memory behind them, their ledger.
+// Everything that is captured: the ports, and which worker serves which of their lanes with which memory.
 //
-// Made, started, stopped and read by the main thread; the workers get the queues and the frame memory as plain values.
-// Destruction order is the reverse of the members': program (detached), sockets, then the memory they use.
+// Made, started, stopped and read by the main thread; the workers get lanes and frame memory as plain values.
 #pragma once
 
 #include <cstdint>
@@ -10,67 +9,64 @@
 #include <string>
 #include <vector>
 
-#include "bpf/redirect_errors.h"
 #include "bpf/root_program.h"
 #include "engine/cli/log.h"
 #include "engine/cli/settings.h"
 #include "engine/ledger.h"
+#include "engine/source/port.h"
 #include "engine/worker.h"
-#include "numa/memory.h"
+#include "numa/range.h"
 #include "numa/topology.h"
 #include "xsk/link.h"
-#include "xsk/socket.h"
 
 namespace engine {
 
-// One worker's share of the interface.
+// One worker's share: where it runs, the addresses of its frames, its lanes of all ports.
 struct CaptureShare {
-  numa::WorkerPlacement placement;
-  numa::NodeMemory memory;
-  std::vector<xsk::Socket> sockets;          // one per queue of the placement
-  std::vector<std::unique_ptr<Lane>> lanes;  // parallel to the sockets
-};
+  unsigned cpu = 0;
+  unsigned node = 0;
+  std::unique_ptr<numa::AddressRange> range;
+  std::vector<Lane*> lanes;
+  std::vector<std::size_t> places;  // parallel to the lanes: their numbers over all ports, as in the ledger
 
-// What --block and the configuration list. Throws SetupError(bad_usage).
-bpf::BlockList operators_block_list(const cli::Settings& settings);
+  const std::uint8_t* frames() const noexcept { return reinterpret_cast<const std::uint8_t*>(range->base()); }
+};
 
 class Capture {
  public:
-  // Attaches the program with an empty socket map: until start() all traffic goes to the kernel's stack. Throws
-  // SetupError. Says on the log what was obtained and why not more. `ready`: a root program that somebody else loaded
-  // (a privileged helper, a test); without it one is loaded as the settings say. `plugins_block`: with room for what
-  // plugins block.
+  // Opens the ports; no packet arrives before start(). Throws SetupError. Says on the log what was obtained and why not
+  // more. `ready`: a root program for the first interface that somebody else loaded (a privileged helper, a test).
+  // `plugins_block`: with room for what plugins block.
   Capture(const cli::Settings& settings, const cli::Log& log, std::optional<bpf::RootProgram> ready = std::nullopt,
           bool plugins_block = false);
 
-  void start();  // fills the socket map: frames arrive from here on
-  // Clears the map, detaches, and waits until no frame is on its way through the program any more.
-  void stop();
+  void start();
+  void stop();  // once it returns nothing new arrives
 
-  const xsk::Link& link() const noexcept { return link_; }
-  bool spins() const noexcept { return placement_.spins; }
-  bpf::RootProgram& program() noexcept { return *program_; }
+  const std::vector<std::unique_ptr<Port>>& ports() const noexcept { return ports_; }
+  std::string names() const;  // of the interfaces, with commas
+  bool spins() const noexcept { return spins_; }
   std::vector<CaptureShare>& shares() noexcept { return shares_; }
 
-  // The queues' ledgers as they stand; exact once the workers have ended after stop(). Queues that were not asked for
-  // but saw frames have an entry too: what the program passed there was seen.
+  // While the workers run: makes them leave a port's lanes alone, after they have drained what the lanes hold, so that
+  // it can be closed; and lets them serve the lanes again. The port is stopped before and started after.
+  void park(Port& port, RunControl& control);
+  void resume(Port& port, RunControl& control);
+  void open(Port& port);  // again, after close(); throws SetupError
+
+  // The lanes' ledgers as they stand; exact once the workers have ended after stop(). Queues that were not asked for
+  // but saw frames have an entry too, behind the lanes: what the program passed there was seen.
   std::vector<QueueLedger> ledger(bool workers_ended);
   std::vector<std::pair<std::string, std::uint64_t>> device_counters() const;  // the change since the start
 
  private:
-  void open_program(const cli::Settings& settings, const cli::Log& log, bool plugins_block);
-  void place_workers(const cli::Settings& settings);
-  void open_sockets(const cli::Settings& settings, const cli::Log& log);
-  QueueLedger program_ledger(std::uint32_t queue) const;
+  void place_lanes(const cli::Settings& settings);
 
-  xsk::Link link_;
-  std::uint32_t queues_ = 0;  // captured
-  std::uint32_t chunk_bytes_ = 0;
-  numa::Placement placement_;
-  xsk::DeviceCounters device_at_start_;
+  bool spins_ = false;
+  std::vector<xsk::DeviceCounters> devices_at_start_;  // parallel to the ports
   std::vector<CaptureShare> shares_;
-  std::optional<bpf::RedirectErrors> redirect_errors_;
-  std::optional<bpf::RootProgram> program_;
+  std::vector<std::size_t> share_of_lane_;  // over all ports
+  std::vector<std::unique_ptr<Port>> ports_;
 };
 
 }  // namespace engine

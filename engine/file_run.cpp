@@ -77,7 +77,7 @@ void FileRun::load_analyses() {
     interface.name = settings_.pcap_path;
     interface.link_type = source_.file_link_type();
     packet_file_ =
-        open_packet_file(settings_, source_.workers(), interface, source_.epoch_ns(), log_, [this] { source_.stop(); });
+        open_packet_file(settings_, source_.workers(), {interface}, source_.epoch_ns(), log_, [this] { source_.stop(); });
   }
   plugins_.emplace(settings_, source_.datalink());
   for (std::uint32_t i = 0; i < source_.workers(); ++i) {

@@ -25,7 +25,9 @@
 #include "engine/results/json.h"
 #include "engine/results/status.h"
 #include "engine/session.h"
+#include "engine/source/xdp_port.h"
 #include "engine/worker.h"
+#include "numa/memory.h"
 #include "plugins/blocks.h"
 
 namespace engine {
@@ -49,12 +51,7 @@ void signal_eventfd(int fd) noexcept { eventfd_write(fd, 1); }
 class LiveRun {
  public:
   LiveRun(const cli::Settings& settings, cli::Log& log, cli::Signals& signals)
-      : settings_(settings),
-        log_(log),
-        signals_(signals),
-        wake_(make_eventfd()),
-        stop_(make_eventfd()),
-        summary_(settings.summary_path) {}
+      : settings_(settings), log_(log), signals_(signals), stop_(make_eventfd()), summary_(settings.summary_path) {}
 
   ExitCode run();
 
@@ -62,6 +59,7 @@ class LiveRun {
   void prepare();
   void load_analyses();
   void make_blocker();
+  std::vector<bpf::RootProgram*> programs();
   void open_packet_file(std::uint64_t epoch_ns);
   void make_collector();
   void start_threads();
@@ -71,20 +69,19 @@ class LiveRun {
   std::vector<QueueLedger> look() noexcept;
   void print_status(std::uint64_t now_ns);
   bool interface_is_there();
-  void tell(std::string_view event);
+  void tell(std::string_view event, const Port& port);
   void end_threads();
   RunLedger ledger();
 
   const cli::Settings& settings_;
   cli::Log& log_;
   cli::Signals& signals_;
-  UniqueFd wake_;  // readable: the workers' phase has changed
   UniqueFd stop_;  // readable: the run is to end (count reached, reader gone, output failed)
   SummaryFile summary_;
   std::vector<std::unique_ptr<Output>> outputs_;  // until the collector has them
   std::atomic<bool> output_failed_{false};
   bool interface_lost_ = false;
-  bool interface_down_ = false;
+  std::vector<bool> interface_down_;  // by port
   std::uint64_t begin_ns_ = 0;
   std::uint64_t end_ns_ = 0;
   std::uint64_t status_ns_ = 0;
@@ -92,7 +89,7 @@ class LiveRun {
 
   // Destroyed in reverse: threads have ended by then; the collector goes before what it refers to, the capture's
   // memory and sockets after the workers that used them.
-  std::optional<cli::Promiscuous> promiscuous_;
+  std::vector<cli::Promiscuous> promiscuous_;
   std::optional<Capture> capture_;
   std::unique_ptr<PacketWriter> packet_file_;             // its lanes outlive the workers
   std::optional<Blocker> blocker_;                        // where a plugin uses "block"
@@ -106,9 +103,6 @@ class LiveRun {
 };
 
 void LiveRun::prepare() {
-  if (settings_.interfaces.size() > 1 || !settings_.interfaces.front().queues.empty())
-    throw SetupError(ExitCode::machine_cannot, "--iface", "several interfaces and lists of queues are not built yet",
-                     "start one engine for each interface");
   if (settings_.mode == xsk::RequestedMode::afpacket)
     throw SetupError(ExitCode::machine_cannot, "--mode afpacket", "AF_PACKET is not built yet",
                      "use auto, zerocopy, copy or skb");
@@ -118,14 +112,15 @@ void LiveRun::prepare() {
   plugins_.emplace(settings_, bpf::filter_ethernet);  // before the interface is touched
   capture_.emplace(settings_, log_, std::nullopt, plugins_->uses(ENGINE_USE_BLOCK));
   if (plugins_->uses(ENGINE_USE_BLOCK)) make_blocker();
-  if (!settings_.no_promisc) promiscuous_.emplace(capture_->link().name);
+  if (!settings_.no_promisc)
+    for (const auto& port : capture_->ports()) promiscuous_.emplace_back(port->link().name);
   load_analyses();
   make_collector();
 }
 
 void LiveRun::make_blocker() {
   BlockerConfig config;
-  config.kernel = kernel_list(capture_->program());
+  config.kernel = kernel_list(programs());
   config.permanent = sources_of(operators_block_list(settings_));
   config.never = own_addresses();
   if (!settings_.never_block_path.empty()) {
@@ -140,12 +135,21 @@ void LiveRun::make_blocker() {
   blocker_.emplace(std::move(config));
 }
 
+std::vector<bpf::RootProgram*> LiveRun::programs() {
+  std::vector<bpf::RootProgram*> programs;
+  for (const auto& port : capture_->ports())
+    if (port->program() != nullptr) programs.push_back(port->program());
+  return programs;
+}
+
 void LiveRun::open_packet_file(std::uint64_t epoch_ns) {
-  pcapng::Interface interface;
-  interface.name = capture_->link().name;
-  const xsk::Socket& first = capture_->shares().front().sockets.front();
-  interface.description = capture_->link().driver + ", mode " + std::string(xsk::to_string(first.mode()));
-  packet_file_ = engine::open_packet_file(settings_, capture_->shares().size(), interface, epoch_ns, log_,
+  std::vector<pcapng::Interface> interfaces;
+  for (const auto& port : capture_->ports()) {
+    pcapng::Interface& interface = interfaces.emplace_back();
+    interface.name = port->link().name;
+    interface.description = port->link().driver + ", mode " + std::string(port->mode());
+  }
+  packet_file_ = engine::open_packet_file(settings_, capture_->shares().size(), std::move(interfaces), epoch_ns, log_,
                                           [this] { signal_eventfd(stop_.get()); });
 }
 
@@ -156,19 +160,19 @@ void LiveRun::load_analyses() {
     AnalysisConfig config{.ring_bytes = kRing_bytes, .make_room = {}, .epoch_ns = epoch_ns};
     if (packet_file_) config.packets_to_file = &packet_file_->lane(analyses_.size());
     auto analysis = std::make_unique<Analysis>(config);
-    plugins::WorkerInfo info{
-        capture_->link().name, share.placement.queues, static_cast<std::int32_t>(share.placement.cpu),
-        static_cast<std::int32_t>(share.placement.node), static_cast<std::uint32_t>(capture_->shares().size())};
+    plugins::WorkerInfo info{capture_->names(),
+                             {},
+                             static_cast<std::int32_t>(share.cpu),
+                             static_cast<std::int32_t>(share.node),
+                             static_cast<std::uint32_t>(capture_->shares().size())};
+    for (const Lane* lane : share.lanes) info.queues.push_back(lane->index);
     if (blocker_) blocks_.push_back(std::make_unique<plugins::Blocks>(blocker_->full()));
     // A NIC may hash the directions of a connection to different queues.
     const bool split = capture_->shares().size() > 1;
     plugins_->load(info, static_cast<std::uint32_t>(analyses_.size()), *analysis, split,
                    blocker_ ? blocks_.back().get() : nullptr);
-    const auto* frames = reinterpret_cast<const std::uint8_t*>(share.memory.bytes().data());
-    analysis->begin(frames, epoch_ns);
-    std::vector<Lane*> lanes;
-    for (const auto& lane : share.lanes) lanes.push_back(lane.get());
-    workers_.push_back(std::make_unique<Worker>(std::move(lanes), *analysis, control_, frames, capture_->spins()));
+    analysis->begin(share.frames(), epoch_ns);
+    workers_.push_back(std::make_unique<Worker>(share.lanes, *analysis, control_, share.frames(), capture_->spins()));
     analyses_.push_back(std::move(analysis));
   }
 }
@@ -177,7 +181,7 @@ void LiveRun::make_collector() {
   CollectorConfig config;
   config.plugins = collected_plugins(*analyses_.front());
   config.epoch_ns = analyses_.front()->epoch_ns();
-  config.interfaces = {capture_->link().name};
+  for (const auto& port : capture_->ports()) config.interfaces.push_back(port->link().name);
   config.drops = [this] { return drop_rows(ledger_total(look())); };
   config.log = plugin_log(log_);
   if (blocker_) {
@@ -203,10 +207,9 @@ void LiveRun::make_collector() {
 void LiveRun::start_threads() {
   control_.limited = settings_.count > 0;
   control_.budget = static_cast<std::int64_t>(settings_.count);
-  control_.wake_fd = wake_.get();
   control_.done_fd = stop_.get();
   std::vector<unsigned> cpus;
-  for (const CaptureShare& share : capture_->shares()) cpus.push_back(share.placement.cpu);
+  for (const CaptureShare& share : capture_->shares()) cpus.push_back(share.cpu);
   numa::keep_this_thread_off(cpus);  // the collector inherits it: a worker that spins is not interrupted by us
   const std::vector<cap_value_t> kept = capabilities_to_keep();
   cli::drop_privileges(kept);
@@ -228,7 +231,7 @@ void LiveRun::start_threads() {
 void LiveRun::run_worker(std::size_t i) noexcept {
   pthread_setname_np(pthread_self(), ("worker " + std::to_string(i)).c_str());
   try {
-    numa::pin_this_thread(capture_->shares()[i].placement.cpu);
+    numa::pin_this_thread(capture_->shares()[i].cpu);
   } catch (const SetupError& error) {  // slower, not wrong: it runs wherever the scheduler puts it
     log_.warn(error.what());
   }
@@ -243,7 +246,7 @@ std::vector<cap_value_t> LiveRun::capabilities_to_keep() {
   std::thread([this, &needs_none] {
     try {
       cli::drop_privileges();
-      capture_->program().counters(0);
+      for (bpf::RootProgram* program : programs()) program->counters(0);
       needs_none = true;
     } catch (const SetupError&) {
     }
@@ -284,26 +287,30 @@ void LiveRun::watch() {
 
 // Going down is survived by the sockets (they go on once it is up again), removal is not.
 bool LiveRun::interface_is_there() {
-  bool down = false;
-  for (const auto& worker : workers_) {
-    down = down || worker->interface_state() == ENETDOWN;
-    if (worker->interface_state() != ENXIO) continue;
-    tell("interface_removed");
-    log_.error("interface " + capture_->link().name + " is gone; the run ends");
-    interface_lost_ = true;
-    return false;
-  }
-  if (down != interface_down_) {
-    tell(down ? "link_down" : "link_up");
-    log_.warn("interface " + capture_->link().name + (down ? " is down" : " is up again"));
-    interface_down_ = down;
+  for (std::size_t i = 0; i < capture_->ports().size(); ++i) {
+    const Port& port = *capture_->ports()[i];
+    bool down = false;
+    for (const auto& lane : port.lanes()) {
+      const int state = lane->interface_state.load(std::memory_order_relaxed);
+      down = down || state == ENETDOWN;
+      if (state != ENXIO) continue;
+      tell("interface_removed", port);
+      log_.error("interface " + port.link().name + " is gone; the run ends");
+      interface_lost_ = true;
+      return false;
+    }
+    if (down != interface_down_[i]) {
+      tell(down ? "link_down" : "link_up", port);
+      log_.warn("interface " + port.link().name + (down ? " is down" : " is up again"));
+      interface_down_[i] = down;
+    }
   }
   return true;
 }
 
-void LiveRun::tell(std::string_view event) {
+void LiveRun::tell(std::string_view event, const Port& port) {
   std::string members = "\"interface\":";
-  append_json_string(members, capture_->link().name);
+  append_json_string(members, port.link().name);
   collector_->event(wall_ns(), event, members);
 }
 
@@ -329,7 +336,7 @@ void LiveRun::print_status(std::uint64_t now_ns) {
 void LiveRun::end_threads() {
   capture_->stop();
   control_.phase.store(RunControl::draining, std::memory_order_release);
-  signal_eventfd(wake_.get());
+  control_.wake_workers();
   for (std::thread& thread : threads_) thread.join();
   plugins_->stop();
   for (std::size_t i = threads_.size(); i < workers_.size(); ++i) {  // those that never ran
@@ -347,7 +354,7 @@ RunLedger LiveRun::ledger() {
   run.duration_s = static_cast<double>(end_ns_ - begin_ns_) * 1e-9;
   run.queues = capture_->ledger(true);
   for (std::size_t i = 0; i < workers_.size(); ++i) {
-    const int cpu = static_cast<int>(capture_->shares()[i].placement.cpu);
+    const int cpu = static_cast<int>(capture_->shares()[i].cpu);
     run.workers.push_back(
         {static_cast<std::uint32_t>(i), cpu, workers_[i]->polls(), workers_[i]->empty_polls(), workers_[i]->cpu_ns()});
   }
@@ -355,7 +362,7 @@ RunLedger LiveRun::ledger() {
   for (auto& analysis : analyses_) analyses.push_back(analysis.get());
   run.plugins = plugin_ledgers(analyses);
   std::vector<std::size_t> first_of_worker;
-  for (const CaptureShare& share : capture_->shares()) first_of_worker.push_back(share.placement.queues.front());
+  for (const CaptureShare& share : capture_->shares()) first_of_worker.push_back(share.places.front());
   count_lost_results(*collector_, first_of_worker, run.queues);
   run.output = collector_->ledger();
   run.device = capture_->device_counters();
@@ -368,6 +375,7 @@ ExitCode LiveRun::run() {
   prepare();
   start_threads();
   begin_ns_ = status_ns_ = monotonic_ns();
+  interface_down_.resize(capture_->ports().size());
   log_.info("ready: " + std::to_string(workers_.size()) + (workers_.size() == 1 ? " worker, " : " workers, ") +
             (capture_->spins() ? "spinning" : "sleeping in poll() when idle"));
   const bool table = takes_the_screen(settings_);

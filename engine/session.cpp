@@ -168,7 +168,7 @@ std::string kernel_release() {
 }
 
 std::unique_ptr<PacketWriter> open_packet_file(const cli::Settings& settings, std::size_t workers,
-                                               const pcapng::Interface& interface, std::uint64_t begin_ns,
+                                               std::vector<pcapng::Interface> interfaces, std::uint64_t begin_ns,
                                                const cli::Log& log, std::function<void()> on_reader_gone) {
   if (settings.write_path.empty()) return nullptr;
   PacketWriterConfig config;
@@ -184,8 +184,8 @@ std::unique_ptr<PacketWriter> open_packet_file(const cli::Settings& settings, st
   const std::string version = cli::version_text();
   config.section = {machine.machine, std::string(machine.sysname) + " " + machine.release,
                     version.substr(0, version.find('\n'))};
-  config.interface = interface;
-  config.interface.filter = cli::filter_text(settings);
+  config.interfaces = std::move(interfaces);
+  for (pcapng::Interface& interface : config.interfaces) interface.filter = cli::filter_text(settings);
   config.log = [&log](bool warns, std::string_view text) {
     log.write(warns ? cli::LogLevel::warn : cli::LogLevel::info, text);
   };
@@ -195,13 +195,23 @@ std::unique_ptr<PacketWriter> open_packet_file(const cli::Settings& settings, st
 
 void close_packet_file(PacketWriter* file, RunLedger& run) {
   if (file == nullptr) return;
-  const QueueLedger total = ledger_total(run.queues);
-  pcapng::Statistics statistics;
-  statistics.received = total.xdp_seen;
-  statistics.filter_accepted = total.xdp_seen - total.passed;
-  statistics.os_dropped = total.rx_dropped + total.rx_ring_full + total.redirect_errors.value_or(0);
-  statistics.delivered = total.analysed;
-  file->finish(statistics);
+  std::vector<std::string> names;  // in the order of the file's interfaces
+  for (const QueueLedger& queue : run.queues)
+    if (std::ranges::find(names, queue.interface) == names.end()) names.push_back(queue.interface);
+  std::vector<pcapng::Statistics> all;
+  for (const std::string& name : names) {
+    std::vector<QueueLedger> queues;
+    std::ranges::copy_if(run.queues, std::back_inserter(queues),
+                         [&](const QueueLedger& queue) { return queue.interface == name; });
+    const QueueLedger total = ledger_total(queues);
+    pcapng::Statistics& statistics = all.emplace_back();
+    statistics.interface = static_cast<std::uint32_t>(all.size() - 1);
+    statistics.received = total.xdp_seen;
+    statistics.filter_accepted = total.xdp_seen - total.passed;
+    statistics.os_dropped = total.rx_dropped + total.rx_ring_full + total.redirect_errors.value_or(0);
+    statistics.delivered = total.analysed;
+  }
+  file->finish(all);
   run.write = file->ledger();
 }
 

@@ -67,7 +67,7 @@ std::string kernel_release();
 // --write's file with its head, null where none was asked for. `on_reader_gone`: nobody reads stdout any more; called
 // on the writer's thread. Throws SetupError.
 std::unique_ptr<PacketWriter> open_packet_file(const cli::Settings& settings, std::size_t workers,
-                                               const pcapng::Interface& interface, std::uint64_t begin_ns,
+                                               std::vector<pcapng::Interface> interfaces, std::uint64_t begin_ns,
                                                const cli::Log& log, std::function<void()> on_reader_gone);
 // The run's ledger closes the file and gets what was written; null: nothing.
 void close_packet_file(PacketWriter* file, RunLedger& run);

@@ -2,12 +2,15 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 
+#include "engine/base/error.h"
 #include "engine/clock.h"
 #include "engine/decode/decode.h"
 
@@ -28,19 +31,33 @@ void add(std::atomic<std::uint64_t>& counter, std::uint64_t n) noexcept {
 }  // namespace
 
 Worker::Worker(std::vector<Lane*> lanes, Analysis& analysis, RunControl& control, const std::uint8_t* frames, bool spin)
-    : lanes_(std::move(lanes)), analysis_(analysis), control_(control), frames_(frames), spin_(spin) {}
+    : lanes_(std::move(lanes)),
+      served_(lanes_),
+      wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      analysis_(analysis),
+      control_(control),
+      frames_(frames),
+      spin_(spin) {
+  if (!wake_.valid()) throw SetupError(ExitCode::runtime_failure, "create an eventfd", strerror(errno));
+  control_.wake_fds.push_back(wake_.get());
+}
+
+void RunControl::wake_workers() const noexcept {
+  for (const int fd : wake_fds) eventfd_write(fd, 1);
+}
 
 void Worker::run() noexcept {
   while (control_.phase.load(std::memory_order_acquire) == RunControl::running) {
+    if (control_.lane_changes.load(std::memory_order_acquire) != changes_seen_) change_lanes();
     std::uint32_t received = 0;
-    for (Lane* lane : lanes_) received += serve(*lane);
+    for (Lane* lane : served_) received += serve(*lane);
     if (received == 0) {
       idle();
     } else {
       add(polls_, 1);
       empty_rounds_ = 0;
       // Longer batches pay off only when there is more waiting than a batch takes.
-      batch_packets_ = received >= batch_packets_ * lanes_.size() ? kMaxBatchPackets : kBatchPackets;
+      batch_packets_ = received >= batch_packets_ * served_.size() ? kMaxBatchPackets : kBatchPackets;
     }
   }
   drain();
@@ -74,6 +91,7 @@ std::uint32_t Worker::serve(Lane& lane) noexcept {
   for (std::uint32_t i = 0; i < count; ++i) {
     packets[i].time = time;
     packets[i].queue = lane.index;
+    packets[i]._interface = lane.interface;
     bytes += packets[i].len;
   }
 
@@ -113,26 +131,48 @@ void Worker::idle() noexcept {
   } else {
     std::array<pollfd, kMaxLanes + 1> waits;
     std::size_t count = 0;
-    for (const Lane* lane : lanes_) waits[count++] = {lane->fd, POLLIN, 0};
-    waits[count++] = {control_.wake_fd, POLLIN, 0};
-    if (poll(waits.data(), count, kPollTimeout_ms) > 0) return;
+    for (const Lane* lane : served_) waits[count++] = {lane->fd, POLLIN, 0};
+    waits[count++] = {wake_.get(), POLLIN, 0};
+    const bool woken = poll(waits.data(), count, kPollTimeout_ms) > 0;
+    if (waits[count - 1].revents != 0) {
+      eventfd_t times = 0;
+      eventfd_read(wake_.get(), &times);
+    }
+    if (woken) return;
   }
   analysis_.advance_time(wall_ns());
-  for (const Lane* lane : lanes_) wake(*lane);
+  for (Lane* lane : served_) wake(*lane);
+}
+
+// A lane that is no longer wanted is emptied first: its port is stopped, so that comes to an end.
+void Worker::change_lanes() noexcept {
+  changes_seen_ = control_.lane_changes.load(std::memory_order_acquire);
+  served_.clear();  // keeps its capacity
+  for (Lane* lane : lanes_) {
+    if (lane->wanted.load(std::memory_order_relaxed)) {
+      served_.push_back(lane);
+      lane->served.store(true, std::memory_order_relaxed);
+    } else if (lane->served.load(std::memory_order_relaxed)) {
+      while (serve(*lane) > 0) {
+      }
+      lane->served.store(false, std::memory_order_release);
+      lane->served.notify_all();
+    }
+  }
 }
 
 // Neither the rings nor poll() tell that an interface has gone; recvfrom() does (net/xdp/xsk.c: xsk_recvmsg).
-void Worker::wake(const Lane& lane) noexcept {
+void Worker::wake(Lane& lane) noexcept {
   if (lane.fd < 0) return;
   const int error = recvfrom(lane.fd, nullptr, 0, MSG_DONTWAIT, nullptr, nullptr) < 0 ? errno : 0;
-  if (interface_state() == ENXIO) return;  // final
-  interface_state_.store(error == ENXIO || error == ENETDOWN ? error : 0, std::memory_order_relaxed);
+  lane.interface_state.store(error == ENXIO || error == ENETDOWN ? error : 0, std::memory_order_relaxed);
 }
 
 // The program is detached: nothing new arrives. What is there is analysed while time allows; the rest goes unseen.
 void Worker::drain() noexcept {
   const std::uint64_t give_up_ns = monotonic_ns() + kDrainLimit_ns;
-  for (Lane* lane : lanes_) {
+  change_lanes();
+  for (Lane* lane : served_) {
     while (monotonic_ns() < give_up_ns && serve(*lane) > 0) {
     }
     for (;;) {

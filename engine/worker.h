@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engine/analysis.h"
+#include "engine/base/unique_fd.h"
 #include "xsk/rx_queue.h"
 
 namespace engine {
@@ -24,16 +25,34 @@ struct RunControl {
   std::atomic<int> phase{running};
   std::atomic<std::int64_t> budget{-1};  // packets that may still be analysed; negative: no limit
   bool limited = false;                  // --count was given
-  int wake_fd = -1;                      // eventfd: readable once the phase has changed; also what ends poll()
   int done_fd = -1;                      // eventfd: a worker writes when the budget is used up
+
+  // Counted up after a lane's `wanted` was changed, then the workers are woken.
+  std::atomic<std::uint32_t> lane_changes{0};
+  std::vector<int> wake_fds;  // eventfds, one per worker: what ends its poll()
+
+  void wake_workers() const noexcept;
+  void change_lanes() noexcept {
+    lane_changes.fetch_add(1, std::memory_order_release);
+    wake_workers();
+  }
 };
 
 // One queue of a worker. Counters have one writer, the worker; others read them relaxed for the status line.
 struct Lane {
+  // Changed only while the lane is not served.
   xsk::RxQueue* queue = nullptr;
   int fd = -1;                      // the socket: polled and woken; -1 in tests over heap memory
   std::uint16_t index = 0;          // the NIC's queue
+  std::uint16_t interface = 0;      // among those that are captured
   std::uint32_t memory_offset = 0;  // of the queue's UMEM within the worker's frame memory
+
+  // Its worker serves it (written by the main thread) and does so (by the worker, which tells by notify_all()).
+  std::atomic<bool> wanted{true};
+  std::atomic<bool> served{true};
+  // As the socket told last, by the worker: 0, ENETDOWN while the interface is down, ENXIO once it is gone.
+  std::atomic<int> interface_state{0};
+
   alignas(64) std::atomic<std::uint64_t> rx_bytes{0};
   std::atomic<std::uint64_t> analysed{0};
   std::atomic<std::uint64_t> skipped{0};
@@ -46,7 +65,8 @@ inline constexpr std::size_t kMaxLanes = 256;  // queues of one worker
 
 class Worker {
  public:
-  // `spin`: the core is this worker's own; else it sleeps in poll() when the queues are empty.
+  // `spin`: the core is this worker's own; else it sleeps in poll() when the queues are empty. Adds itself to those
+  // that `control` wakes.
   Worker(std::vector<Lane*> lanes, Analysis& analysis, RunControl& control, const std::uint8_t* frames, bool spin);
 
   // The thread's body. Returns after the phase is draining and the rings are empty.
@@ -55,17 +75,19 @@ class Worker {
   std::uint64_t polls() const noexcept { return polls_.load(std::memory_order_relaxed); }
   std::uint64_t empty_polls() const noexcept { return empty_polls_.load(std::memory_order_relaxed); }
   std::uint64_t cpu_ns() const noexcept { return cpu_ns_; }
-  // As the sockets tell it: 0, ENETDOWN while the interface is down, ENXIO once it is gone.
-  int interface_state() const noexcept { return interface_state_.load(std::memory_order_relaxed); }
 
  private:
   std::uint32_t serve(Lane& lane) noexcept;
   std::uint32_t take_from_budget(std::uint32_t wanted) noexcept;
+  void change_lanes() noexcept;
   void idle() noexcept;
-  void wake(const Lane& lane) noexcept;
+  void wake(Lane& lane) noexcept;
   void drain() noexcept;
 
   std::vector<Lane*> lanes_;
+  std::vector<Lane*> served_;  // of these
+  std::uint32_t changes_seen_ = 0;
+  UniqueFd wake_;
   Analysis& analysis_;
   RunControl& control_;
   const std::uint8_t* frames_;
@@ -74,7 +96,6 @@ class Worker {
   std::uint32_t empty_rounds_ = 0;
   std::atomic<std::uint64_t> polls_{0};
   std::atomic<std::uint64_t> empty_polls_{0};
-  std::atomic<int> interface_state_{0};
   std::uint64_t cpu_ns_ = 0;
 };
 

@@ -40,24 +40,34 @@ std::string mebibytes(std::size_t bytes) { return std::to_string((bytes + (1U <<
 }  // namespace
 
 NodeMemory::NodeMemory(std::size_t size_bytes, unsigned node, Populate populate) : node_(node) {
+  allocate(size_bytes, nullptr, populate);
+}
+
+NodeMemory::NodeMemory(AddressPart place, std::size_t size_bytes, unsigned node, Populate populate)
+    : place_(std::move(place)), node_(node) {
+  allocate(size_bytes, place_.bytes().data(), populate);
+}
+
+void NodeMemory::allocate(std::size_t size_bytes, void* place, Populate populate) {
   const auto page_bytes = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-  const std::string object = "packet memory of " + mebibytes(size_bytes) + " on node " + std::to_string(node);
+  const std::string object = "packet memory of " + mebibytes(size_bytes) + " on node " + std::to_string(node_);
   if (size_bytes == 0 || size_bytes > SIZE_MAX - page_bytes)
     throw SetupError(ExitCode::machine_cannot, object, "the size is out of range");
   size_bytes_ = (size_bytes + page_bytes - 1) / page_bytes * page_bytes;
 
-  void* mapped = ::mmap(nullptr, size_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  const int flags = MAP_PRIVATE | MAP_ANONYMOUS | (place != nullptr ? MAP_FIXED : 0);
+  void* mapped = ::mmap(place, size_bytes_, PROT_READ | PROT_WRITE, flags, -1, 0);
   if (mapped == MAP_FAILED)
     throw SetupError(ExitCode::machine_cannot, object, std::generic_category().message(errno), "use fewer queues");
 
   // From here on the destructor does not run if we throw: the mapping must not outlive the failure.
   const auto fail = [&](int error) {
-    ::munmap(mapped, size_bytes_);
+    if (place == nullptr) ::munmap(mapped, size_bytes_);
     throw SetupError(ExitCode::machine_cannot, object, std::generic_category().message(error));
   };
   // ENOSYS: a kernel without NUMA. EPERM: a container's seccomp filter; the kernel's own choice is then the node of the
   // thread that touches the memory first.
-  const int bound = prefer_node(mapped, size_bytes_, node);
+  const int bound = prefer_node(mapped, size_bytes_, node_);
   if (bound != 0 && bound != ENOSYS && bound != EPERM) fail(bound);
   // Not MAP_POPULATE: pages must not be there before they are bound. MADV_POPULATE_WRITE came with Linux 5.14 and
   // reports what a plain touch would turn into SIGBUS or the out-of-memory killer.
@@ -70,11 +80,13 @@ NodeMemory::NodeMemory(std::size_t size_bytes, unsigned node, Populate populate)
 }
 
 NodeMemory::NodeMemory(NodeMemory&& other) noexcept
-    : data_(std::exchange(other.data_, nullptr)),
+    : place_(std::move(other.place_)),
+      data_(std::exchange(other.data_, nullptr)),
       size_bytes_(std::exchange(other.size_bytes_, 0)),
       node_(other.node_) {}
 
 NodeMemory& NodeMemory::operator=(NodeMemory&& other) noexcept {
+  std::swap(place_, other.place_);
   std::swap(data_, other.data_);
   std::swap(size_bytes_, other.size_bytes_);
   std::swap(node_, other.node_);
@@ -82,7 +94,7 @@ NodeMemory& NodeMemory::operator=(NodeMemory&& other) noexcept {
 }
 
 NodeMemory::~NodeMemory() {
-  if (data_ != nullptr) ::munmap(data_, size_bytes_);
+  if (data_ != nullptr && place_.bytes().empty()) ::munmap(data_, size_bytes_);
 }
 
 void pin_this_thread(unsigned cpu) {

@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <span>
 
+#include "numa/range.h"
+
 namespace numa {
 
 // Anonymous zeroed memory that the kernel places on one node. Owns the mapping; move-only. Page-aligned.
@@ -14,6 +16,8 @@ class NodeMemory {
   // Throws engine::SetupError. Where the machine has one node, or its kernel no NUMA, the binding is nothing to do. A
   // node out of memory falls back to others (MPOL_PREFERRED): slower packets are better than none.
   NodeMemory(std::size_t size_bytes, unsigned node, Populate populate);
+  NodeMemory(AddressPart place, std::size_t size_bytes, unsigned node, Populate populate);  // there
+  NodeMemory() noexcept = default;
   NodeMemory(NodeMemory&& other) noexcept;
   NodeMemory& operator=(NodeMemory&& other) noexcept;
   ~NodeMemory();
@@ -22,6 +26,9 @@ class NodeMemory {
   unsigned node() const noexcept { return node_; }
 
  private:
+  void allocate(std::size_t size_bytes, void* place, Populate populate);
+
+  AddressPart place_;  // empty: wherever the kernel put it
   std::byte* data_ = nullptr;
   std::size_t size_bytes_ = 0;
   unsigned node_ = 0;

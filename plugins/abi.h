@@ -57,7 +57,7 @@ struct engine_packet {
   ENGINE_RO bool is_fragment;   /* any fragment, the first one included */
   ENGINE_RO uint8_t _ts_source; /* index into {"engine", "file", "kernel", "hardware"} */
   ENGINE_RO uint8_t _link;      /* what the frame begins with; 0: Ethernet, else as engine/decode/decode.h numbers it */
-  ENGINE_RO uint16_t _unused16;
+  ENGINE_RO uint16_t _interface; /* number of the interface it came in by, in the order they are captured */
   ENGINE_RO uint64_t _unused64;
 };
 

@@ -104,14 +104,27 @@ void Blocker::warn(const std::string& text, std::uint64_t now_ns) {
   config_.log->warn(held == 0 ? text : text + " (and " + std::to_string(held) + " more)");
 }
 
-TimedBlocks::Kernel kernel_list(bpf::RootProgram& program) {
+TimedBlocks::Kernel kernel_list(std::vector<bpf::RootProgram*> programs) {
+  // The first error, after all have been asked.
+  const auto ask_all = [programs = std::move(programs)](const auto& ask) {
+    int error = 0;
+    for (bpf::RootProgram* program : programs) {
+      const int result = ask(*program);
+      if (error == 0) error = result;
+    }
+    return error;
+  };
   return {.add =
-              [&program](const Source& source) {
-                return source.is_address() ? program.block(source.address()) : program.block(source.network());
+              [ask_all](const Source& source) {
+                return ask_all([&](bpf::RootProgram& program) {
+                  return source.is_address() ? program.block(source.address()) : program.block(source.network());
+                });
               },
           .remove =
-              [&program](const Source& source) {
-                return source.is_address() ? program.unblock(source.address()) : program.unblock(source.network());
+              [ask_all](const Source& source) {
+                return ask_all([&](bpf::RootProgram& program) {
+                  return source.is_address() ? program.unblock(source.address()) : program.unblock(source.network());
+                });
               }};
 }
 

@@ -71,7 +71,7 @@ class Blocker {
   std::atomic<std::uint32_t> full_{0};
 };
 
-// What changes this program's list.
-TimedBlocks::Kernel kernel_list(bpf::RootProgram& program);
+// What changes the lists of all these programs, which outlive it.
+TimedBlocks::Kernel kernel_list(std::vector<bpf::RootProgram*> programs);
 
 }  // namespace engine

@@ -66,7 +66,7 @@ void PacketLane::push(const engine_packet& packet, std::size_t place) noexcept {
                           .queue = packet.queue,
                           .lost = lost_,
                           .comments = comments,
-                          .unused = 0};
+                          .interface = packet._interface};
   std::memcpy(to, &head, sizeof head);
   std::memcpy(to + sizeof head, frames_ + packet._off, packet.caplen);
   to += sizeof head + packet.caplen;

@@ -31,7 +31,7 @@ struct PacketRecord {
   std::uint32_t queue;
   std::uint32_t lost;  // packets of this worker's that found no room since the one before
   std::uint32_t comments;
-  std::uint32_t unused;
+  std::uint32_t interface;  // its place in the file
 };
 static_assert(sizeof(PacketRecord) == 48);
 

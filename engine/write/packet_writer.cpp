@@ -60,7 +60,7 @@ PacketWriter::PacketWriter(PacketWriterConfig config)
   }
   block_size_limit_signal();
   pcapng::append_section(file_.gathered(), config_.section);
-  pcapng::append_interface(file_.gathered(), config_.interface);
+  for (const pcapng::Interface& interface : config_.interfaces) pcapng::append_interface(file_.gathered(), interface);
   file_.flush(monotonic_ns());
   if (file_.state() == BlockFile::State::failing)
     throw SetupError(ExitCode::runtime_failure, "write " + name_, file_.failure());
@@ -176,7 +176,7 @@ void PacketWriter::take(const PacketRecord& record) noexcept {
     comments_.emplace_back(reinterpret_cast<const char*>(text), length);
     text += length;
   }
-  pcapng::Packet packet{.interface = 0,
+  pcapng::Packet packet{.interface = record.interface,
                         .time_ns = record.time_ns,
                         .len = record.len,
                         .frame = {bytes, record.caplen},
@@ -208,11 +208,12 @@ void PacketWriter::tell() noexcept {
   }
 }
 
-void PacketWriter::finish(const pcapng::Statistics& given) noexcept {
-  pcapng::Statistics statistics = given;
-  statistics.begin_ns = config_.begin_ns;
-  statistics.end_ns = last_ns_;
-  pcapng::append_statistics(file_.gathered(), statistics);
+void PacketWriter::finish(const std::vector<pcapng::Statistics>& given) noexcept {
+  for (pcapng::Statistics statistics : given) {
+    statistics.begin_ns = config_.begin_ns;
+    statistics.end_ns = last_ns_;
+    pcapng::append_statistics(file_.gathered(), statistics);
+  }
   const std::uint64_t end_ns = monotonic_ns() + kHurry_ns;
   file_.finish([&] { return std::min(end_ns, give_up_at()); });
   failed_ = file_.state() == BlockFile::State::failing ||

@@ -34,7 +34,7 @@ struct PacketWriterConfig {
   std::size_t ring_bytes = 8u << 20;  // per worker
   std::uint64_t begin_ns = 0;         // UTC
   pcapng::Section section;
-  pcapng::Interface interface;
+  std::vector<pcapng::Interface> interfaces;  // packets name one by its place
 
   // Called on the writer's thread.
   std::function<void(bool warns, std::string_view text)> log;
@@ -59,8 +59,8 @@ class PacketWriter {
   int done_fd() const noexcept { return done_.get(); }
   void join();  // after every lane's finish()
 
-  // After join(): the interface's statistics end the file.
-  void finish(const pcapng::Statistics& statistics) noexcept;
+  // After join(): the interfaces' statistics end the file.
+  void finish(const std::vector<pcapng::Statistics>& statistics) noexcept;
   WriteLedger ledger() const;                       // after finish()
   bool failed() const noexcept { return failed_; }  // the file lacks its end, or packets of a capture file
 

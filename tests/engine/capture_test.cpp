@@ -15,6 +15,7 @@
 #include "engine/clock.h"
 #include "engine/gen/gen.h"
 #include "engine/session.h"
+#include "engine/source/xdp_port.h"
 #include "tests/bpf/lossy.h"
 #include "tests/engine/parts.h"
 #include "tests/xsk/lab.h"
@@ -29,17 +30,12 @@ class Session {
  public:
   Session(const cli::Settings& settings, const cli::Log& log, std::optional<bpf::RootProgram> ready = std::nullopt)
       : capture(settings, log, std::move(ready)) {
-    wake_ = UniqueFd(eventfd(0, EFD_NONBLOCK));
-    control_.wake_fd = wake_.get();
     for (CaptureShare& share : capture.shares()) {
       analyses_.push_back(
           std::make_unique<Analysis>(AnalysisConfig{.ring_bytes = 64u << 10, .make_room = {}, .epoch_ns = wall_ns()}));
       analyses_.back()->add_summary(1'000'000'000);
-      const auto* frames = reinterpret_cast<const std::uint8_t*>(share.memory.bytes().data());
-      analyses_.back()->begin(frames, wall_ns());
-      std::vector<Lane*> lanes;
-      for (const auto& lane : share.lanes) lanes.push_back(lane.get());
-      workers_.push_back(std::make_unique<Worker>(lanes, *analyses_.back(), control_, frames, false));
+      analyses_.back()->begin(share.frames(), wall_ns());
+      workers_.push_back(std::make_unique<Worker>(share.lanes, *analyses_.back(), control_, share.frames(), false));
     }
   }
   ~Session() {
@@ -51,10 +47,21 @@ class Session {
     capture.start();
     for (auto& worker : workers_) threads_.emplace_back([&worker] { worker->run(); });
   }
+  // The interface is let go and taken again while the workers run.
+  void reopen() {
+    for (const auto& port : capture.ports()) {
+      port->stop();
+      capture.park(*port, control_);
+      port->close();
+      capture.open(*port);
+      capture.resume(*port, control_);
+      port->start();
+    }
+  }
   std::vector<QueueLedger> end() {
     capture.stop();
     control_.phase = RunControl::draining;
-    eventfd_write(wake_.get(), 1);
+    control_.wake_workers();
     for (std::thread& thread : threads_) thread.join();
     threads_.clear();
     return capture.ledger(true);
@@ -63,7 +70,6 @@ class Session {
   Capture capture;
 
  private:
-  UniqueFd wake_;
   RunControl control_;
   std::vector<std::unique_ptr<Analysis>> analyses_;
   std::vector<std::unique_ptr<Worker>> workers_;
@@ -128,6 +134,22 @@ TEST_F(CaptureTest, ClosesTheLedgerOfEveryQueueAndAgreesWithTheSender) {
   }
 }
 
+TEST_F(CaptureTest, KeepsItsCountsWhereTheInterfaceIsLetGoAndTakenAgain) {
+  Session session(settings(), log_);
+  session.start();
+  std::vector<std::uint64_t> sent(queues);
+  for (int round = 0; round < 3; ++round) {
+    if (round > 0) session.reopen();
+    const auto more = send();
+    for (std::size_t queue = 0; queue < sent.size(); ++queue) sent[queue] += more[queue];
+  }
+  for (const QueueLedger& ledger : session.end()) {
+    EXPECT_EQ(ledger.unaccounted(), 0u) << "queue " << ledger.queue;
+    EXPECT_EQ(ledger.xdp_seen, sent[ledger.queue]);
+    EXPECT_EQ(ledger.analysed, sent[ledger.queue]);
+  }
+}
+
 TEST_F(CaptureTest, ShowsAFrameThatTheProgramLostAfterItWasSeen) {
   expect_one_missing(run_with(LOSE_AFTER_SEEN, 1), 1);
 }
@@ -141,7 +163,7 @@ TEST_F(CaptureTest, ShowsADescriptorThatTheWorkerSkipped) {
   session.capture.start();  // no worker yet: the frames wait in the rings
   send();
   for (CaptureShare& share : session.capture.shares())
-    for (auto& lane : share.lanes)
+    for (Lane* lane : share.lanes)
       if (lane->index == 3) {
         const xsk::RxBatch lost = lane->queue->receive(1);
         ASSERT_EQ(lost.size(), 1u);
@@ -154,9 +176,9 @@ TEST_F(CaptureTest, CountsFramesThatWentToAWrongSlotAsRedirectErrors) {
   Session session(settings(), log_);
   session.start();
   // Slot 1 holds the socket of queue 0: the kernel refuses each of queue 1's frames (xsk_rcv_check: EINVAL).
-  for (CaptureShare& share : session.capture.shares())
-    for (xsk::Socket& socket : share.sockets)
-      if (socket.queue().value() == 0) session.capture.program().set_socket(1, socket.fd());
+  auto& port = dynamic_cast<XdpPort&>(*session.capture.ports().front());
+  for (xsk::Socket& socket : port.sockets())
+    if (socket.queue().value() == 0) port.program()->set_socket(1, socket.fd());
   const auto sent = send();
   const auto ledgers = session.end();
   for (const QueueLedger& ledger : ledgers) {

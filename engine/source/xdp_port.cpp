@@ -1,0 +1,239 @@
+#include "engine/source/xdp_port.h"
+
+#include <poll.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "bpf/block_list.h"
+#include "engine/block/timed_blocks.h"
+#include "engine/cli/filter_file.h"
+#include "xsk/sizes.h"
+
+namespace engine {
+namespace {
+
+// An attach makes some NICs reset their link for seconds (igb, ixgbe); veth needs nothing.
+constexpr std::chrono::milliseconds kCarrierTimeout{5000};
+// After the detach: looks at the program's counters until two in a row, a millisecond apart, are equal.
+constexpr int kSettleRounds = 100;
+
+bpf::AttachRequest attach_request(xsk::RequestedMode mode) {
+  switch (mode) {
+    case xsk::RequestedMode::skb:
+      return bpf::AttachRequest::generic;
+    case xsk::RequestedMode::zerocopy:
+    case xsk::RequestedMode::copy:
+      return bpf::AttachRequest::native;
+    default:
+      return bpf::AttachRequest::automatic;
+  }
+}
+
+bpf::RootConfig root_config(const cli::Settings& settings, const xsk::Link& link, bool plugins_block) {
+  const std::string filter = cli::filter_text(settings);
+  return {.queues = std::max(link.rx_queues, link.max_rx_queues.value_or(0)),
+          .block = operators_block_list(settings),
+          .more_addresses = plugins_block ? TimedBlocks::kMaxAddresses : 0,
+          .more_networks = plugins_block ? TimedBlocks::kMaxNetworks : 0,
+          .filter = filter.empty() ? std::nullopt : std::optional<bpf::FilterExpression>(filter)};
+}
+
+}  // namespace
+
+bpf::BlockList operators_block_list(const cli::Settings& settings) {
+  bpf::BlockList list;
+  if (!settings.block_path.empty()) list = bpf::read_block_file(settings.block_path);
+  for (const std::string& entry : settings.block) bpf::add_block_entry(entry, "block", list);
+  return list;
+}
+
+XdpPort::XdpPort(XdpPortConfig config, const cli::Settings& settings, const cli::Log& log)
+    : Port(xsk::read_link(config.interface)),
+      config_(std::move(config)),
+      settings_(settings),
+      log_(log),
+      program_(std::move(config_.program)) {
+  xsk::raise_memlock_limit();
+  attach();
+  choose_queues();
+}
+
+void XdpPort::attach() {
+  if (!link_.is_up)
+    throw SetupError(ExitCode::machine_cannot, "interface " + link_.name, "is down",
+                     "bring it up: ip link set " + link_.name + " up");
+  chunk_bytes_ = xsk::chunk_bytes_for(link_.mtu_bytes, link_.driver, link_.name);
+  if (!program_) program_ = bpf::RootProgram::load(root_config(settings_, link_, config_.plugins_block));
+  program_->attach(link_.ifindex, link_.name, attach_request(settings_.mode),
+                   settings_.replace ? bpf::Foreign::replace : bpf::Foreign::refuse);
+  if (!program_->fallback_reason().empty())
+    log_.info(link_.name + ": native XDP is not to be had (" + program_->fallback_reason() + "); using generic XDP");
+  // Attaching may change the number of queues (virtio adds its spare pairs) and take the link down for a while.
+  if (!xsk::wait_for_carrier(link_.ifindex, kCarrierTimeout))
+    log_.warn("interface " + link_.name + " has no carrier; nothing will arrive until it has");
+  link_ = xsk::read_link(link_.name);
+}
+
+void XdpPort::choose_queues() {
+  std::vector<std::uint32_t> queues = config_.queues;
+  if (queues.empty()) {
+    const std::uint32_t count = config_.queue_count != 0 ? config_.queue_count : link_.rx_queues;
+    for (std::uint32_t queue = 0; queue < count; ++queue) queues.push_back(queue);
+  }
+  std::ranges::sort(queues);
+  xsk::require_queues(link_, queues.back() + 1);
+  if (queues.size() < link_.rx_queues)
+    log_.info(link_.name + ": captures " + std::to_string(queues.size()) + " of " + std::to_string(link_.rx_queues) +
+              " queues; what arrives on the others goes to the kernel's stack and counts as no_socket");
+  for (const std::uint32_t queue : queues) {
+    lanes_.push_back(std::make_unique<Lane>());
+    lanes_.back()->index = static_cast<std::uint16_t>(queue);
+  }
+  closed_.resize(lanes_.size());
+  std::string reason;
+  redirect_errors_ = bpf::RedirectErrors::open(program_->socket_map_id(), program_->queues(), reason);
+  if (!redirect_errors_) log_.info("redirect errors are not counted: " + reason);
+}
+
+void XdpPort::open(std::span<const LanePlace> places) {
+  if (program_->attach_mode() == bpf::AttachMode::detached) {  // again, after close()
+    link_ = xsk::read_link(config_.interface);
+    attach();
+    xsk::require_queues(link_, std::uint32_t{lanes_.back()->index} + 1);
+  }
+  xsk::RingSizes sizes = xsk::ring_sizes(link_.nic_ring_entries);
+  if (settings_.rx_ring_entries != 0) sizes.rx_entries = settings_.rx_ring_entries;
+  if (settings_.frames != 0) sizes.frames = settings_.frames;
+  const std::uint64_t umem_bytes = sizes.umem_bytes(chunk_bytes_);
+  for (std::size_t i = 0; i < lanes_.size(); ++i) {
+    const LanePlace& place = places[i];
+    memory_.emplace_back(place.range->take(umem_bytes), umem_bytes, place.node,
+                         numa::NodeMemory::Populate::on_first_touch);
+    const std::span<std::byte> umem = memory_.back().bytes();
+    Lane& lane = *lanes_[i];
+    xsk::SocketConfig config;
+    config.interface_name = link_.name;
+    config.ifindex = link_.ifindex;
+    config.queue = xsk::QueueId(lane.index);
+    config.umem = umem;
+    config.chunk_bytes = chunk_bytes_;
+    config.rx_entries = sizes.rx_entries;
+    config.mode = settings_.mode;
+    config.attached_generic = program_->attach_mode() == bpf::AttachMode::generic;
+    sockets_.push_back(xsk::Socket::open(config));
+    lane.memory_offset = static_cast<std::uint32_t>(umem.data() - place.range->base());
+    lane.queue = &sockets_.back().rx_queue();
+    lane.fd = sockets_.back().fd();
+  }
+  mode_ = xsk::to_string(sockets_.front().mode());
+  say_what_was_obtained(sizes.frames);
+}
+
+void XdpPort::say_what_was_obtained(std::uint32_t frames) const {
+  const bool generic = program_->attach_mode() == bpf::AttachMode::generic;
+  std::string line = link_.name + ": driver " + (link_.driver.empty() ? "unknown" : link_.driver) + ", " +
+                     std::to_string(lanes_.size()) + (lanes_.size() == 1 ? " queue, " : " queues, ") +
+                     (generic ? "generic" : "native") + " XDP, mode " + mode_;
+  const std::string& fallback = sockets_.front().fallback_reason();
+  if (!fallback.empty()) line += " (zero-copy: " + fallback + ")";
+  log_.info(line + ", " + std::to_string(frames) + " frames of " + std::to_string(chunk_bytes_) + " bytes a queue");
+}
+
+void XdpPort::start() {
+  for (xsk::Socket& socket : sockets_) program_->set_socket(socket.queue().value(), socket.fd());
+}
+
+void XdpPort::stop() {
+  for (const auto& lane : lanes_) program_->clear_socket(lane->index);
+  program_->detach();
+  const auto seen = [this] {
+    std::uint64_t sum = 0;
+    for (std::uint32_t queue = 0; queue < program_->queues(); ++queue) sum += program_->counters(queue).xdp_seen;
+    return sum;
+  };
+  // The kernel frees the program after a grace period; nothing announces it to us.
+  std::uint64_t before = seen();
+  for (int round = 0, equal = 0; round < kSettleRounds && equal < 2; ++round) {
+    poll(nullptr, 0, 1);
+    const std::uint64_t now = seen();
+    equal = now == before ? equal + 1 : 0;
+    before = now;
+  }
+}
+
+void XdpPort::close() {
+  for (std::size_t i = 0; i < sockets_.size(); ++i) {
+    closed_[i] = counted(i, true);
+    lanes_[i]->queue = nullptr;
+    lanes_[i]->fd = -1;
+  }
+  sockets_.clear();
+  memory_.clear();
+}
+
+// Since the lane was made. The ring's index belongs to the worker while it runs; until then its own count stands in.
+XdpPort::Closed XdpPort::counted(std::size_t lane, bool exact) {
+  Closed sum = closed_[lane];
+  if (lane < sockets_.size()) {
+    xsk::Socket& socket = sockets_[lane];
+    const xsk::SocketStatistics statistics = socket.statistics();
+    sum.rx_dropped += statistics.rx_dropped;
+    sum.rx_ring_full += statistics.rx_ring_full;
+    sum.fill_ring_empty += statistics.fill_ring_empty;
+    sum.invalid_descs += statistics.rx_invalid_descs;
+    if (exact) {
+      sum.rx_packets += socket.rx_queue().rx_packets();
+      sum.invalid_descs += socket.rx_queue().bad_descriptors();
+    }
+  }
+  if (!exact)
+    sum.rx_packets =
+        lanes_[lane]->analysed.load(std::memory_order_relaxed) + lanes_[lane]->skipped.load(std::memory_order_relaxed);
+  return sum;
+}
+
+QueueLedger XdpPort::program_ledger(std::uint32_t queue) const {
+  const root_counters counters = program_->counters(queue);
+  QueueLedger entry;
+  entry.interface = link_.name;
+  entry.driver = link_.driver;
+  entry.queue = queue;
+  entry.mode = "none";
+  entry.xdp_seen = counters.xdp_seen;
+  entry.passed = counters.passed;
+  entry.blocked = counters.blocked;
+  entry.rate_limited = counters.rate_limited;
+  entry.bypassed = counters.bypassed;
+  entry.no_socket = counters.no_socket;
+  entry.slot_dropped = counters.slot_dropped;
+  entry.redirected = counters.redirected;
+  entry.redirect_errors.reset();
+  if (redirect_errors_) entry.redirect_errors = redirect_errors_->count(queue);
+  return entry;
+}
+
+void XdpPort::add_ledgers(bool workers_ended, std::vector<QueueLedger>& lanes, std::vector<QueueLedger>& others) {
+  for (std::size_t i = 0; i < lanes_.size(); ++i) {
+    QueueLedger entry = program_ledger(lanes_[i]->index);
+    entry.mode = i < sockets_.size() ? xsk::to_string(sockets_[i].mode()) : std::string_view(mode_);
+    const Closed socket = counted(i, workers_ended);
+    entry.rx_packets = socket.rx_packets;
+    entry.rx_dropped = socket.rx_dropped;
+    entry.rx_ring_full = socket.rx_ring_full;
+    entry.fill_ring_empty = socket.fill_ring_empty;
+    entry.invalid_descs = socket.invalid_descs;
+    add_worker_figures(*lanes_[i], entry);
+    lanes.push_back(std::move(entry));
+  }
+  const auto captured = [this](std::uint32_t queue) {
+    return std::ranges::any_of(lanes_, [queue](const auto& lane) { return lane->index == queue; });
+  };
+  for (std::uint32_t queue = 0; queue < program_->queues(); ++queue) {
+    if (captured(queue)) continue;
+    QueueLedger entry = program_ledger(queue);
+    if (entry.xdp_seen > 0) others.push_back(std::move(entry));
+  }
+}
+
+}  // namespace engine

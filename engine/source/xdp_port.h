@@ -1,0 +1,76 @@
+// An interface captured by AF_XDP: its root program, one socket per queue, the memory behind them, their ledger.
+//
+// Destruction order is the reverse of the members': program (detached), sockets, then the memory they use.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "bpf/redirect_errors.h"
+#include "engine/cli/log.h"
+#include "engine/cli/settings.h"
+#include "engine/source/port.h"
+#include "numa/memory.h"
+#include "xsk/socket.h"
+
+namespace engine {
+
+struct XdpPortConfig {
+  std::string interface;
+  std::vector<std::uint32_t> queues;  // empty: the first `queue_count`, or all
+  std::uint32_t queue_count = 0;
+  bool plugins_block = false;               // with room for what plugins block
+  std::optional<bpf::RootProgram> program;  // one that somebody else loaded (a privileged helper, a test)
+};
+
+class XdpPort : public Port {
+ public:
+  // Attaches the program with an empty socket map: until start() all traffic goes to the kernel's stack. Throws
+  // SetupError. Says on the log what was obtained and why not more. The settings and the log outlive the port.
+  XdpPort(XdpPortConfig config, const cli::Settings& settings, const cli::Log& log);
+
+  std::string_view mode() const noexcept override { return mode_; }
+  void open(std::span<const LanePlace> places) override;
+  void start() override;
+  void stop() override;
+  void close() override;
+  void add_ledgers(bool workers_ended, std::vector<QueueLedger>& lanes, std::vector<QueueLedger>& others) override;
+  bpf::RootProgram* program() noexcept override { return &*program_; }
+
+  std::vector<xsk::Socket>& sockets() noexcept { return sockets_; }  // parallel to the lanes
+
+ private:
+  // What the sockets of a lane counted that are closed.
+  struct Closed {
+    std::uint64_t rx_packets = 0;
+    std::uint64_t rx_dropped = 0;
+    std::uint64_t rx_ring_full = 0;
+    std::uint64_t fill_ring_empty = 0;
+    std::uint64_t invalid_descs = 0;
+  };
+
+  void attach();
+  void choose_queues();
+  Closed counted(std::size_t lane, bool exact);
+  QueueLedger program_ledger(std::uint32_t queue) const;
+  void say_what_was_obtained(std::uint32_t frames) const;
+
+  XdpPortConfig config_;
+  const cli::Settings& settings_;
+  const cli::Log& log_;
+  std::string mode_ = "none";
+  std::uint32_t chunk_bytes_ = 0;
+  std::vector<numa::NodeMemory> memory_;  // parallel to the lanes
+  std::vector<xsk::Socket> sockets_;
+  std::vector<Closed> closed_;
+  std::optional<bpf::RedirectErrors> redirect_errors_;
+  std::optional<bpf::RootProgram> program_;
+};
+
+// What --block and the configuration list. Throws SetupError(bad_usage).
+bpf::BlockList operators_block_list(const cli::Settings& settings);
+
+}  // namespace engine
