@@ -67,7 +67,7 @@ class PacketWriterTest : public testing::Test {
     config.ring_bytes = 64u << 10;
     config.begin_ns = kEpoch_ns;
     config.section = {"hardware", "os", "engine"};
-    config.interfaces = {{.name = "eth0"}};
+    config.interfaces.emplace_back().name = "eth0";
     config.log = [this](bool, std::string_view text) { log_.emplace_back(text); };
     config.on_reader_gone = [this] { ++gone_; };
     config.write = [this](int fd, const void* data, std::size_t bytes) -> ssize_t {
