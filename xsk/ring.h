@@ -51,6 +51,8 @@ template <typename T>
 class Entries {
  public:
   Entries() noexcept = default;
+  // A plain array in the place of a ring.
+  Entries(const T* array, std::uint32_t count) noexcept : entries_(array), mask_(~0U), count_(count) {}
   std::uint32_t size() const noexcept { return count_; }
   const T& operator[](std::uint32_t i) const noexcept { return entries_[(first_ + i) & mask_]; }
 

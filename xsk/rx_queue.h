@@ -13,8 +13,15 @@
 // net/xdp/xsk_queue.h only counts). The entries that look occupied are those really in the ring (at most F) and those
 // taken since the index was last published (at most F, as each of these frames was taken once). Hence a fill ring of
 // 2 F entries always has room; the constructor insists on it.
+//
+// Packets of several frames (multi-buffer, sockets bound with XDP_USE_SG) are rare or not there at all. A run of the
+// RX ring without them is handed out as it stands, after one look at each descriptor; anything else takes the slow
+// path, receive_mixed(), which writes down what the packets are. The kernel publishes whole packets only (__xsk_rcv and
+// xsk_rcv_zc in net/xdp/xsk.c look for room for all descriptors first, xsk_flush publishes them together). Should one
+// not be whole all the same, it waits for its end.
 #pragma once
 
+#include <array>
 #include <cassert>
 #include <cstddef>
 #include <cstdint>
@@ -29,46 +36,61 @@ namespace xsk {
 
 class RxQueue;
 
-// One received frame: where it lies in the queue's UMEM span. A plain value, meaningful while its batch lives.
-struct ReceivedFrame {
-  std::uint64_t offset = 0;  // bytes from the start of the span given to RxQueue
-  std::uint32_t len = 0;     // bytes
-  bool continued = false;    // the packet goes on in the next frame (only on sockets bound for multi-buffer)
+// One received packet: where it lies in the UMEM. A plain value, meaningful while its batch lives.
+struct ReceivedPacket {
+  std::uint64_t offset = 0;     // of its first frame's bytes, from the start of the UMEM
+  std::uint32_t len = 0;        // bytes, of all frames together
+  bool several_frames = false;  // RxBatch::gather() puts them together
 };
 
-// Frames lent by receive(), in the order of arrival. All of them go back to the fill ring when it is destroyed.
+// Packets lent by receive(), in the order of arrival. All their frames go back to the fill ring when it is destroyed.
 class [[nodiscard]] RxBatch {
  public:
   RxBatch(RxBatch&& other) noexcept
-      : queue_(std::exchange(other.queue_, nullptr)), entries_(std::exchange(other.entries_, {})) {}
+      : queue_(std::exchange(other.queue_, nullptr)),
+        packets_(std::exchange(other.packets_, {})),
+        frames_(std::exchange(other.frames_, 0)) {}
   RxBatch& operator=(RxBatch&&) = delete;
   RxBatch(const RxBatch&) = delete;
   RxBatch& operator=(const RxBatch&) = delete;
   inline ~RxBatch();
 
-  std::uint32_t size() const noexcept { return entries_.size(); }
-  bool empty() const noexcept { return entries_.size() == 0; }
+  std::uint32_t size() const noexcept { return packets_.size(); }
+  bool empty() const noexcept { return packets_.size() == 0; }
+
+  std::uint32_t frames() const noexcept { return frames_; }
+  // Each packet lies in one frame: the common case, and the only one without multi-buffer.
+  bool in_single_frames() const noexcept { return frames_ == packets_.size(); }
 
   // Not on a temporary: its frames would be back with the kernel before they are read.
-  ReceivedFrame operator[](std::uint32_t i) const& noexcept {
-    const xdp_desc& entry = entries_[i];
+  ReceivedPacket operator[](std::uint32_t i) const& noexcept {
+    const xdp_desc& entry = packets_[i];
     return {entry.addr, entry.len, (entry.options & XDP_PKT_CONTD) != 0};
   }
-  ReceivedFrame operator[](std::uint32_t i) const&& = delete;
+  ReceivedPacket operator[](std::uint32_t i) const&& = delete;
+
+  // Copies packet i into one piece, as much of it as there is room for; returns how many bytes that were.
+  std::uint32_t gather(std::uint32_t i, std::span<std::byte> into) const noexcept;
 
  private:
   friend class RxQueue;
-  RxBatch(RxQueue* queue, Entries<xdp_desc> entries) noexcept : queue_(queue), entries_(entries) {}
+  RxBatch(RxQueue* queue, Entries<xdp_desc> packets) noexcept
+      : queue_(queue), packets_(packets), frames_(packets.size()) {}
+  RxBatch(RxQueue* queue, Entries<xdp_desc> packets, std::uint32_t frames) noexcept
+      : queue_(queue), packets_(packets), frames_(frames) {}
 
   RxQueue* queue_;
-  Entries<xdp_desc> entries_;
+  Entries<xdp_desc> packets_;  // the ring's own where each is one frame, else RxQueue::mixed_
+  std::uint32_t frames_;       // that go back: the ring's next entries
 };
 
 class RxQueue {
  public:
-  // Puts every frame of `umem` into the fill ring. `fill` must have at least twice as many entries as there are frames.
-  RxQueue(const RingMemory& rx, const RingMemory& fill, std::span<std::byte> umem, std::uint32_t chunk_bytes)
-      : rx_(rx), fill_(fill), layout_(umem.size(), chunk_bytes), umem_(umem) {
+  // Puts these frames of `umem` into the fill ring, which must have at least twice as many entries. Frames of other
+  // ranges belong to other queues of the same UMEM.
+  RxQueue(const RingMemory& rx, const RingMemory& fill, std::span<std::byte> umem, std::uint32_t chunk_bytes,
+          FrameRange frames = {})
+      : rx_(rx), fill_(fill), layout_(umem.size(), chunk_bytes, frames), umem_(umem) {
     if (fill.size / 2 < layout_.frames())
       throw engine::SetupError(engine::ExitCode::runtime_failure, "set up a receive queue",
                                "the fill ring must have two entries for each frame");
@@ -79,71 +101,83 @@ class RxQueue {
   RxQueue(const RxQueue&) = delete;
   RxQueue& operator=(const RxQueue&) = delete;
 
-  // Up to `max` frames that have arrived; empty if none. One batch at a time: it must be gone before the next call.
+  // Up to `max` packets that have arrived; empty if none. One batch at a time: it must be gone before the next call.
   inline RxBatch receive(std::uint32_t max) noexcept;
 
   // Packets that the kernel put into the RX ring since the queue was made, by the kernel's own index: read or not. With
   // multi-buffer packets exact once the ring is drained, before that frames still to be read count as packets.
   std::uint64_t rx_packets() noexcept { return rx_.produced_total() - continuations_; }
 
-  // Descriptors that pointed outside a frame. They are part of rx_packets(), were never handed out, and their frames
-  // are retired: what such a descriptor names cannot be trusted to be ours to give back.
-  std::uint64_t bad_descriptors() const noexcept { return bad_descriptors_; }
+  // Packets with a descriptor that pointed outside this queue's frames. They are part of rx_packets(), were never
+  // handed out, and their frames are retired: what came with such a descriptor cannot be trusted to be ours to give
+  // back.
+  std::uint64_t bad_packets() const noexcept { return bad_packets_; }
 
   // The kernel waits for a system call (recvfrom or poll) before it takes frames from the fill ring.
   bool needs_wakeup() const noexcept { return fill_.needs_wakeup(); }
 
-  std::span<std::byte> umem() const noexcept { return umem_; }
+  std::span<std::byte> umem() const noexcept { return umem_; }  // the whole
   const FrameLayout& layout() const noexcept { return layout_; }
 
  private:
   friend class RxBatch;
-  inline std::uint32_t leading_good(const Entries<xdp_desc>& seen) noexcept;
-  inline void recycle(const Entries<xdp_desc>& entries) noexcept;
+  // What starts at one entry of the RX ring: a packet, `end` behind its last entry; or, not whole, what is there of it.
+  struct Extent {
+    std::uint32_t end;
+    std::uint32_t bytes;
+    bool whole;
+    bool good;
+  };
+  // Packets that the slow path hands out at once.
+  static constexpr std::uint32_t max_mixed_packets = 256;
+
+  bool are_single_frames(const Entries<xdp_desc>& seen) const noexcept;
+  Extent extent_at(const Entries<xdp_desc>& seen, std::uint32_t first) const noexcept;
+  RxBatch receive_mixed(std::uint32_t max) noexcept;
+  void retire(std::uint32_t entries) noexcept;
+  inline void recycle(std::uint32_t frames) noexcept;
 
   ConsumerRing<xdp_desc> rx_;
   ProducerRing<std::uint64_t> fill_;
   FrameLayout layout_;
   std::span<std::byte> umem_;
-  std::uint64_t continuations_ = 0;
-  std::uint64_t bad_descriptors_ = 0;
+  std::uint64_t continuations_ = 0;  // entries that were handed out or retired and did not end a packet
+  std::uint64_t bad_packets_ = 0;
   bool lent_ = false;
+
+  // Of the batch that is lent, if it came by receive_mixed(): its packets, the first with the length of all their
+  // frames, and where in the ring each begins; behind the last, the end.
+  std::array<xdp_desc, max_mixed_packets> mixed_;
+  std::array<std::uint32_t, max_mixed_packets + 1> starts_;
 };
 
 inline RxBatch::~RxBatch() {
-  if (queue_ != nullptr && entries_.size() != 0) queue_->recycle(entries_);
+  if (queue_ != nullptr && frames_ != 0) queue_->recycle(frames_);
 }
 
-// How many descriptors can be handed out before the first bad one.
-inline std::uint32_t RxQueue::leading_good(const Entries<xdp_desc>& seen) noexcept {
-  std::uint32_t good = 0;
-  std::uint32_t continued = 0;
-  for (; good < seen.size(); ++good) {
-    const xdp_desc& descriptor = seen[good];
-    if (!layout_.holds(FrameAddress(descriptor.addr), descriptor.len)) break;
-    continued += descriptor.options & XDP_PKT_CONTD;
+// Every descriptor is a packet of its own and lies in one of our frames.
+inline bool RxQueue::are_single_frames(const Entries<xdp_desc>& seen) const noexcept {
+  const FrameLayout layout = layout_;
+  std::uint32_t options = 0;  // of all together: one branch less for each
+  for (std::uint32_t i = 0; i < seen.size(); ++i) {
+    if (!layout.holds(FrameAddress(seen[i].addr), seen[i].len)) return false;
+    options |= seen[i].options;
   }
-  continuations_ += continued;
-  return good;
+  return (options & XDP_PKT_CONTD) == 0;
 }
 
 inline RxBatch RxQueue::receive(std::uint32_t max) noexcept {
   assert(!lent_);
-  for (;;) {
-    const Entries<xdp_desc> seen = rx_.peek(max);
-    if (seen.size() == 0) return {nullptr, {}};
-    // A batch is one run of the ring, so it ends before a bad descriptor; the next call meets that one first.
-    const std::uint32_t good = leading_good(seen);
-    if (good != 0) {
-      lent_ = true;
-      return {this, good == seen.size() ? seen : rx_.peek(good)};
-    }
-    ++bad_descriptors_;
-    rx_.release(1);
-  }
+  const Entries<xdp_desc> seen = rx_.peek(max);
+  if (seen.size() == 0) return {nullptr, {}};
+  if (!are_single_frames(seen)) [[unlikely]]
+    return receive_mixed(max);
+  lent_ = true;
+  return {this, seen};
 }
 
-inline void RxQueue::recycle(const Entries<xdp_desc>& entries) noexcept {
+inline void RxQueue::recycle(std::uint32_t frames) noexcept {
+  const Entries<xdp_desc> entries = rx_.peek(frames);  // the same as when they were lent
   auto slots = fill_.reserve(entries.size());
   // By value: a store into the fill ring might change *this, for all the compiler knows.
   const auto base_of = [entries, layout = layout_](std::uint32_t i) noexcept {

@@ -36,81 +36,91 @@ std::uint64_t memlock_limit() noexcept {
 
 SetupError failure(SetupStep step, int error, const SocketConfig& config) {
   return explain(step, error,
-                 {config.interface_name, config.queue, config.umem.size(), memlock_limit(),
-                  config.mode == RequestedMode::zerocopy});
+                 {.interface_name = config.interface_name,
+                  .queue = config.queue,
+                  .umem_bytes = config.umem.size(),
+                  .chunk_bytes = config.chunk_bytes,
+                  .memlock_limit_bytes = memlock_limit(),
+                  .zero_copy_forced = config.mode == RequestedMode::zerocopy,
+                  .multi_buffer = config.multi_buffer,
+                  .single_frame_mtu = config.single_frame_mtu});
 }
 
-// How the UMEM's frames are shared out.
+// How the queue's frames are shared out between receiving and sending; none: count 0.
 struct FrameShares {
-  std::uint32_t rx;
-  std::uint32_t tx;
+  FrameRange rx;
+  FrameRange tx;
 };
 
 FrameShares share_frames(const SocketConfig& config) {
   const auto refuse = [&](const char* reason) {
     return SetupError(ExitCode::runtime_failure, "set up an AF_XDP socket on " + config.interface_name, reason);
   };
-  const std::uint32_t frames = FrameLayout(config.umem.size(), config.chunk_bytes).frames();
+  const std::uint32_t first = config.frames.first;
+  const std::uint32_t frames = FrameLayout(config.umem.size(), config.chunk_bytes, config.frames).frames();
   const bool receives = config.rx_entries != 0;
   const bool sends = config.tx_entries != 0;
   if (!receives && !sends) throw refuse("it neither receives nor sends");
   if ((receives && !std::has_single_bit(config.rx_entries)) || (sends && !std::has_single_bit(config.tx_entries)))
     throw refuse("ring sizes must be powers of two");
   if (config.mode == RequestedMode::afpacket) throw refuse("mode afpacket is not a mode of AF_XDP");
-  if (!sends) return {frames, 0};
-  if (!receives) return {0, frames};
+  if (!sends) return {{first, frames}, {}};
+  if (!receives) return {{}, {first, frames}};
   if (config.tx_frames == 0 || config.tx_frames >= frames) throw refuse("sending and receiving need frames each");
-  return {frames - config.tx_frames, config.tx_frames};
+  const std::uint32_t rx_frames = frames - config.tx_frames;
+  return {{first, rx_frames}, {first + rx_frames, config.tx_frames}};
 }
 
-int bind_once(int fd, const SocketConfig& config, std::uint16_t flags) noexcept {
+sockaddr_xdp address_of(const SocketConfig& config, std::uint16_t flags) noexcept {
   sockaddr_xdp address{};
   address.sxdp_family = AF_XDP;
   address.sxdp_flags = flags;
   address.sxdp_ifindex = config.ifindex;
   address.sxdp_queue_id = config.queue.value();
-  return ::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 ? 0 : errno;
+  return address;
 }
 
 // A queue whose socket was closed stays taken until a work item of the kernel has run (xp_release_deferred in
 // net/xdp/xsk_buff_pool.c; 12 to 21 ms on 6.18). Nothing announces that, so it is asked for again until it is free.
-int bind_patiently(int fd, const SocketConfig& config, std::uint16_t flags,
-                   std::chrono::milliseconds patience) noexcept {
+int bind_patiently(int fd, const sockaddr_xdp& address, std::chrono::milliseconds patience) noexcept {
   const auto give_up = std::chrono::steady_clock::now() + patience;
   for (;;) {
-    const int error = bind_once(fd, config, flags);
+    const int error = ::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 ? 0 : errno;
     if (error != EBUSY || std::chrono::steady_clock::now() >= give_up) return error;
     const timespec pause{0, busy_pause_ns};
     ::nanosleep(&pause, nullptr);
   }
 }
 
-int bind_mode(int fd, const SocketConfig& config, std::uint16_t mode_flag,
-              std::chrono::milliseconds patience) noexcept {
-  const int error = bind_patiently(fd, config, mode_flag | XDP_USE_NEED_WAKEUP, patience);
+int bind_mode(int fd, const SocketConfig& config, std::uint16_t flags, std::chrono::milliseconds patience) noexcept {
+  const int error = bind_patiently(fd, address_of(config, flags | XDP_USE_NEED_WAKEUP), patience);
   // EINVAL is also what a kernel or driver without need-wakeup says; without it each wake-up is merely unnecessary.
-  return error == EINVAL ? bind_patiently(fd, config, mode_flag, patience) : error;
+  return error == EINVAL ? bind_patiently(fd, address_of(config, flags), patience) : error;
 }
 
 // Returns why zero-copy was not obtained, if it was tried and there was another way.
 std::string bind_socket(int fd, const SocketConfig& config) {
   std::string fallback;
   auto patience = busy_patience;
+  const std::uint16_t several_frames = config.multi_buffer ? XDP_USE_SG : 0;
   const bool may_zero_copy =
       !config.attached_generic && (config.mode == RequestedMode::automatic || config.mode == RequestedMode::zerocopy);
   if (may_zero_copy) {
-    const int error = bind_mode(fd, config, XDP_ZEROCOPY, patience);
+    const int error = bind_mode(fd, config, XDP_ZEROCOPY | several_frames, patience);
     if (error == 0) return fallback;
     if (config.mode == RequestedMode::zerocopy) throw failure(SetupStep::bind, error, config);
-    fallback = zero_copy_refusal(error);
+    fallback = zero_copy_refusal(error, config.multi_buffer);
     // EBUSY is what a taken queue says in every mode, and some drivers only of zero-copy: one look tells them apart.
     if (error == EBUSY) patience = std::chrono::milliseconds(0);
   } else if (config.mode == RequestedMode::zerocopy) {
     throw failure(SetupStep::bind, EOPNOTSUPP, config);
   }
-  const int error = bind_mode(fd, config, XDP_COPY, patience);
-  if (error != 0) throw failure(SetupStep::bind, error, config);
-  return fallback;
+  const int error = bind_mode(fd, config, XDP_COPY | several_frames, patience);
+  if (error == 0) return fallback;
+  // A kernel that does not know the flag says EINVAL (6.5 and older), as it does of a queue that is not there.
+  if (error == EINVAL && config.multi_buffer && bind_mode(fd, config, XDP_COPY, patience) == 0)
+    throw failure(SetupStep::bind_multi_buffer, error, config);
+  throw failure(SetupStep::bind, error, config);
 }
 
 bool read_zero_copy(int fd) noexcept {
@@ -144,34 +154,83 @@ bool raise_memlock_limit() noexcept {
 Socket::Socket(engine::UniqueFd fd, const SocketConfig& config) noexcept
     : fd_(std::move(fd)), queue_(config.queue), attached_generic_(config.attached_generic) {}
 
-Socket Socket::open(const SocketConfig& config, engine::UniqueFd ready) {
+// Everything but the bind: a driver may take frames from the fill ring as soon as it is bound, and some (igb, i40e,
+// ice) go to sleep or leak where there are none.
+Socket Socket::prepare(const SocketConfig& config, Umem umem, engine::UniqueFd ready) {
   const FrameShares frames = share_frames(config);
   if (!ready.valid()) ready.reset(::socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0));
   if (!ready.valid()) throw failure(SetupStep::create_socket, errno, config);
 
   Socket made(std::move(ready), config);
   const int fd = made.fd_.get();
-  register_umem(fd, config);
+  if (umem == Umem::own) register_umem(fd, config);
   try {
+    const auto [rx_frames, tx_frames] = std::pair(frames.rx.count, frames.tx.count);
     auto& [fill, completion, rx, tx] = made.rings_;
-    fill = RingMap(fd, RingKind::fill, frames.rx != 0 ? std::bit_ceil(2 * frames.rx) : idle_ring_entries);
-    completion = RingMap(fd, RingKind::completion, frames.tx != 0 ? std::bit_ceil(frames.tx) : idle_ring_entries);
-    if (frames.rx != 0) {
+    fill = RingMap(fd, RingKind::fill, rx_frames != 0 ? std::bit_ceil(2 * rx_frames) : idle_ring_entries);
+    completion = RingMap(fd, RingKind::completion, tx_frames != 0 ? std::bit_ceil(tx_frames) : idle_ring_entries);
+    if (rx_frames != 0) {
       rx = RingMap(fd, RingKind::rx, config.rx_entries);
-      const auto area = config.umem.first(std::size_t{frames.rx} * config.chunk_bytes);
-      made.rx_queue_ = std::make_unique<RxQueue>(rx.memory(), fill.memory(), area, config.chunk_bytes);
+      made.rx_queue_ =
+          std::make_unique<RxQueue>(rx.memory(), fill.memory(), config.umem, config.chunk_bytes, frames.rx);
     }
-    if (frames.tx != 0) {
+    if (tx_frames != 0) {
       tx = RingMap(fd, RingKind::tx, config.tx_entries);
-      made.tx_queue_ = std::make_unique<TxQueue>(tx.memory(), completion.memory(), config.umem, config.chunk_bytes,
-                                                 frames.rx, frames.tx);
+      made.tx_queue_ =
+          std::make_unique<TxQueue>(tx.memory(), completion.memory(), config.umem, config.chunk_bytes, frames.tx);
     }
   } catch (const std::system_error& error) {
     throw failure(SetupStep::create_rings, error.code().value(), config);
   }
-  made.fallback_reason_ = bind_socket(fd, config);
-  made.zero_copy_ = read_zero_copy(fd);
   return made;
+}
+
+void Socket::bind(const SocketConfig& config) {
+  fallback_reason_ = bind_socket(fd(), config);
+  zero_copy_ = read_zero_copy(fd());
+}
+
+// With the UMEM the socket takes over its owner's mode, need-wakeup and multi-buffer; flags for them are refused
+// (xsk_bind in net/xdp/xsk.c, xp_assign_dev_shared in xsk_buff_pool.c). Returns 0 or the errno.
+int Socket::join(const SocketConfig& config, const Socket& owner) noexcept {
+  sockaddr_xdp address = address_of(config, XDP_SHARED_UMEM);
+  address.sxdp_shared_umem_fd = static_cast<std::uint32_t>(owner.fd());
+  const int error = bind_patiently(fd(), address, busy_patience);
+  if (error == 0) zero_copy_ = read_zero_copy(fd());
+  return error;
+}
+
+Socket Socket::open(const SocketConfig& config, engine::UniqueFd ready) {
+  Socket made = prepare(config, Umem::own, std::move(ready));
+  made.bind(config);
+  return made;
+}
+
+std::vector<Socket> Socket::open_sharing(SocketConfig config, std::span<const QueueId> queues) {
+  std::vector<Socket> opened;
+  const auto share = static_cast<std::uint32_t>(config.umem.size() / config.chunk_bytes / queues.size());
+  for (const QueueId queue : queues) {
+    config.queue = queue;
+    config.frames = {static_cast<std::uint32_t>(opened.size()) * share, share};
+    Socket socket = prepare(config, opened.empty() ? Umem::own : Umem::joined, {});
+    if (opened.empty()) {
+      socket.bind(config);
+    } else if (const int error = socket.join(config, opened.front()); error != 0) {
+      if (!opened.front().obtained_zero_copy() || config.mode != RequestedMode::automatic)
+        throw failure(SetupStep::join, error, config);
+      const std::string reason =
+          "queue " + std::to_string(queue.value()) + ": " + std::string(zero_copy_refusal(error, config.multi_buffer));
+      opened.clear();
+      config.mode = RequestedMode::copy;
+      opened = open_sharing(config, queues);
+      for (Socket& copying : opened) copying.fallback_reason_ = reason;
+      return opened;
+    } else {
+      socket.fallback_reason_ = opened.front().fallback_reason_;
+    }
+    opened.push_back(std::move(socket));
+  }
+  return opened;
 }
 
 SocketStatistics Socket::statistics() const noexcept {

@@ -1,8 +1,10 @@
 // An AF_XDP socket bound to one queue of an interface: file descriptor, UMEM registration, four rings.
 //
-// Socket owns the descriptor and the ring mappings; the UMEM's memory stays the caller's and must outlive it. Set-up
-// runs on the main thread, then the socket belongs to one worker. RxQueue and TxQueue live on the heap, so that moving
-// a Socket does not move what batches refer to; no batch may outlive its Socket.
+// Socket owns the descriptor and the ring mappings; the UMEM's memory stays the caller's and must outlive it. Queues of
+// one worker share a UMEM: one socket registers it, the others join (XDP_SHARED_UMEM), each with a fill and a
+// completion ring of its own and frames of its own, so that a frame comes back on the queue whose fill ring gave it.
+// Set-up runs on the main thread, then the socket belongs to one worker. RxQueue and TxQueue live on the heap, so that
+// moving a Socket does not move what batches refer to; no batch may outlive its Socket.
 #pragma once
 
 #include <array>
@@ -11,6 +13,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "engine/base/unique_fd.h"
 #include "xsk/mode.h"
@@ -26,11 +29,14 @@ struct SocketConfig {
   QueueId queue{0};
   std::span<std::byte> umem;  // page-aligned, a multiple of chunk_bytes
   std::uint32_t chunk_bytes = 2048;
+  FrameRange frames = {};        // the queue's own of the UMEM's
   std::uint32_t rx_entries = 0;  // power of two; 0: does not receive
   std::uint32_t tx_entries = 0;  // power of two; 0: does not send
-  std::uint32_t tx_frames = 0;   // of a socket that does both: the UMEM's last frames, for sending
+  std::uint32_t tx_frames = 0;   // of a socket that does both: the last frames, for sending
   RequestedMode mode = RequestedMode::automatic;
-  bool attached_generic = false;  // the XDP program is attached in generic mode: zero-copy is not tried
+  bool multi_buffer = false;           // packets may take several frames; kernel 6.6, see RxBatch::gather()
+  std::uint32_t single_frame_mtu = 0;  // the largest MTU that needs no multi_buffer, for messages
+  bool attached_generic = false;       // the XDP program is attached in generic mode: zero-copy is not tried
 };
 
 // XDP_STATISTICS. The socket's counts start when it is made.
@@ -48,6 +54,11 @@ class Socket {
   // Throws engine::SetupError. The fill ring is filled and twice as large as the UMEM has frames for receiving (see
   // rx_queue.h). `ready` is an AF_XDP socket made by somebody with CAP_NET_RAW; without it one is made here.
   static Socket open(const SocketConfig& config, engine::UniqueFd ready = {});
+
+  // A socket on each of these queues of the interface, all in one UMEM whose frames they share out evenly (`frames` and
+  // `queue` of the configuration are not looked at). They are in one mode: where one queue can't have zero-copy, none
+  // has it; unless it was forced, then that throws.
+  static std::vector<Socket> open_sharing(SocketConfig config, std::span<const QueueId> queues);
 
   Socket(Socket&&) noexcept = default;
   Socket& operator=(Socket&&) = delete;
@@ -74,6 +85,10 @@ class Socket {
 
  private:
   Socket(engine::UniqueFd fd, const SocketConfig& config) noexcept;
+  enum class Umem { own, joined };
+  static Socket prepare(const SocketConfig& config, Umem umem, engine::UniqueFd ready);
+  void bind(const SocketConfig& config);
+  int join(const SocketConfig& config, const Socket& owner) noexcept;
 
   // Destroyed in reverse order: the queues, then the mappings they refer to, then the descriptor.
   engine::UniqueFd fd_;
@@ -89,5 +104,10 @@ class Socket {
 // Raises the soft and hard limit on locked memory as far as the kernel permits; true if it is unlimited afterwards.
 // Kernels account UMEMs against it (xdp_umem_account_pages in net/xdp/xdp_umem.c) unless the process has CAP_IPC_LOCK.
 bool raise_memlock_limit() noexcept;
+
+// The kernel keeps, for each queue, bookkeeping of every frame of the UMEM the queue uses (xp_create_and_assign_umem in
+// net/xdp/xsk_buff_pool.c: pool->heads): n queues in one UMEM cost n times that of n queues in a UMEM each. With up to
+// this many it stays below what the frames themselves take.
+inline constexpr std::size_t max_queues_per_umem = 8;
 
 }  // namespace xsk

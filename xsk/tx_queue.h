@@ -38,34 +38,32 @@ class FramePool {
   friend class TxBatch;
   enum class State : std::uint8_t { free, written, in_flight };
 
-  FramePool(const FrameLayout& layout, std::uint32_t first, std::uint32_t count)
-      : layout_(layout), first_(first), state_(count, State::free) {
-    free_.reserve(count);
-    for (std::uint32_t i = count; i > 0; --i) free_.push_back(i - 1);
+  explicit FramePool(const FrameLayout& layout) : layout_(layout), state_(layout.frames(), State::free) {
+    free_.reserve(layout.frames());
+    for (std::uint32_t i = layout.frames(); i > 0; --i) free_.push_back(i - 1);
   }
 
   // The frame that take() would give; only if free() is not 0.
-  FrameAddress next() const noexcept { return layout_.frame(first_ + free_.back()); }
+  FrameAddress next() const noexcept { return layout_.frame(free_.back()); }
   FrameAddress take() noexcept {
     const FrameAddress taken = next();
     state_[free_.back()] = State::written;
     free_.pop_back();
     return taken;
   }
-  void send(FrameAddress address) noexcept { state_[layout_.index(address) - first_] = State::in_flight; }
+  void send(FrameAddress address) noexcept { state_[layout_.index(address)] = State::in_flight; }
   // False if the frame is not of this pool or not in the state that it is said to leave. Never allocates: the vector's
   // capacity is the number of frames.
   bool give(FrameAddress address, State leaves) noexcept {
     if (!layout_.holds(address, 0)) return false;
-    const std::uint32_t index = layout_.index(address) - first_;
-    if (index >= state_.size() || state_[index] != leaves) return false;
+    const std::uint32_t index = layout_.index(address);
+    if (state_[index] != leaves) return false;
     state_[index] = State::free;
     free_.push_back(index);
     return true;
   }
 
   FrameLayout layout_;
-  std::uint32_t first_;
   std::vector<State> state_;
   std::vector<std::uint32_t> free_;
 };
@@ -97,14 +95,14 @@ class [[nodiscard]] TxBatch {
 
 class TxQueue {
  public:
-  // Sends from `count` frames of `umem`, from number `first` on. The completion ring must have an entry for each, so
-  // that the kernel is never short of one.
+  // Sends from these frames of `umem`. The completion ring must have an entry for each, so that the kernel is never
+  // short of one.
   TxQueue(const RingMemory& tx, const RingMemory& completion, std::span<std::byte> umem, std::uint32_t chunk_bytes,
-          std::uint32_t first, std::uint32_t count)
-      : tx_(tx), completion_(completion), umem_(umem), pool_(FrameLayout(umem.size(), chunk_bytes), first, count) {
-    if (count > completion.size || std::uint64_t{first} + count > pool_.layout_.frames())
+          FrameRange frames = {})
+      : tx_(tx), completion_(completion), umem_(umem), pool_(FrameLayout(umem.size(), chunk_bytes, frames)) {
+    if (pool_.size() > completion.size)
       throw engine::SetupError(engine::ExitCode::runtime_failure, "set up a transmit queue",
-                               "the completion ring must have an entry for each frame, and the frames must be there");
+                               "the completion ring must have an entry for each frame");
   }
   TxQueue(const TxQueue&) = delete;
   TxQueue& operator=(const TxQueue&) = delete;

@@ -10,6 +10,12 @@
 #define XDP_PKT_CONTD (1 << 0)
 #endif
 
+// Bind flag: packets may take several frames (same series, commit 81470b5c3c66 "xsk: introduce XSK_USE_SG bind flag for
+// xsk socket").
+#ifndef XDP_USE_SG
+#define XDP_USE_SG (1 << 4)
+#endif
+
 #ifndef AF_XDP
 #define AF_XDP 44
 #endif

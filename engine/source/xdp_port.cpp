@@ -184,7 +184,7 @@ XdpPort::Closed XdpPort::counted(std::size_t lane, bool exact) {
     sum.invalid_descs += statistics.rx_invalid_descs;
     if (exact) {
       sum.rx_packets += socket.rx_queue().rx_packets();
-      sum.invalid_descs += socket.rx_queue().bad_descriptors();
+      sum.invalid_descs += socket.rx_queue().bad_packets();
     }
   }
   if (!exact)

@@ -80,21 +80,24 @@ class FakeReceiver {
     flushing_ = false;
   }
 
-  // Delivers up to n packets as far as there are frames and room in the RX ring.
-  std::uint32_t deliver(std::uint32_t n, std::uint32_t options = 0) {
+  // Delivers up to n packets of so many frames each, as far as there are frames and room in the RX ring: whole packets
+  // only, as the kernel.
+  std::uint32_t deliver(std::uint32_t n, std::uint32_t frames_each = 1) {
     std::uint32_t count = 0;
-    while (count < n && !ready_.empty() && rx_room() != 0) {
-      const std::uint64_t address = ready_.front();
-      ready_.pop_front();
-      held_.at(address / chunk_bytes) = false;
-      std::memcpy(umem_.data() + address + headroom_bytes, &next_number_, sizeof next_number_);
-      put({address + headroom_bytes, 60 + static_cast<std::uint32_t>(next_number_ % 1000), options});
+    while (count < n && ready_.size() >= frames_each && rx_room() >= frames_each) {
+      for (std::uint32_t i = 1; i <= frames_each; ++i) put_frame(i < frames_each ? XDP_PKT_CONTD : 0);
       ++next_number_;
       ++count;
     }
     rx_.store_producer(rx_produced_);
     flushing_ = flushing_ || count != 0;
     return count;
+  }
+
+  // The beginning of a packet whose end is not there: what the kernel does not do.
+  void deliver_beginning(std::uint32_t frames) {
+    for (std::uint32_t i = 0; i < frames; ++i) put_frame(XDP_PKT_CONTD);
+    rx_.store_producer(rx_produced_);
   }
 
   // Puts a descriptor as it stands into the RX ring.
@@ -108,6 +111,14 @@ class FakeReceiver {
   std::uint32_t frames_in_fill_ring() noexcept { return fill_.load_producer() - taken_; }
 
  private:
+  // Each frame of a packet carries its number.
+  void put_frame(std::uint32_t options) {
+    const std::uint64_t address = ready_.front();
+    ready_.pop_front();
+    held_.at(address / chunk_bytes) = false;
+    std::memcpy(umem_.data() + address + headroom_bytes, &next_number_, sizeof next_number_);
+    put({address + headroom_bytes, 60 + static_cast<std::uint32_t>(next_number_ % 1000), options});
+  }
   std::uint32_t rx_room() noexcept { return rx_.size() - (rx_produced_ - rx_.load_consumer()); }
   void put(const xdp_desc& descriptor) noexcept { rx_.at(rx_produced_++) = descriptor; }
 
@@ -122,9 +133,9 @@ class FakeReceiver {
   std::uint64_t next_number_ = 0;
 };
 
-inline std::uint64_t number_in(std::span<const std::byte> umem, const ReceivedFrame& frame) noexcept {
+inline std::uint64_t number_in(std::span<const std::byte> umem, const ReceivedPacket& packet) noexcept {
   std::uint64_t number = 0;
-  std::memcpy(&number, umem.data() + frame.offset, sizeof number);
+  std::memcpy(&number, umem.data() + packet.offset, sizeof number);
   return number;
 }
 

@@ -69,7 +69,7 @@ TEST(RxBatch, HoldsItsFramesUntilItIsDestroyed) {
     for (std::uint32_t i = 0; i < 3; ++i) {
       EXPECT_EQ(number_in(queue.umem(), batch[i]), i);
       EXPECT_EQ(batch[i].len, 60 + i);
-      EXPECT_FALSE(batch[i].continued);
+      EXPECT_FALSE(batch[i].several_frames);
     }
     EXPECT_EQ(kernel.frames_in_fill_ring(), 0U);
     EXPECT_EQ(kernel.rx().load_consumer(), 0U) << "descriptors are read in place: they are not the kernel's yet";
@@ -119,7 +119,7 @@ TEST(RxQueue, HasRoomForEveryFrameThoughTheKernelPublishesItsIndexLate) {
   expect_all_frames_in_fill_ring(kernel, frames);
 }
 
-TEST(RxQueue, CountsBadDescriptorsAndHandsOutTheGoodOnesAroundThem) {
+TEST(RxQueue, CountsBadPacketsAndHandsOutTheGoodOnesAroundThem) {
   FakeReceiver kernel(16, 16);
   RxQueue queue = make_queue(kernel);
   kernel.take(16);
@@ -135,7 +135,7 @@ TEST(RxQueue, CountsBadDescriptorsAndHandsOutTheGoodOnesAroundThem) {
     for (std::uint32_t k = 0; k < batch.size(); ++k) numbers.push_back(number_in(queue.umem(), batch[k]));
   }
   EXPECT_EQ(numbers, (std::vector<std::uint64_t>{0, 1, 2}));
-  EXPECT_EQ(queue.bad_descriptors(), 5U);
+  EXPECT_EQ(queue.bad_packets(), 5U);
   EXPECT_EQ(queue.rx_packets(), 8U) << "the kernel's index counts them too";
 }
 
@@ -145,23 +145,7 @@ TEST(RxQueue, TakesADescriptorThatFillsItsFrameExactly) {
   kernel.take(4);
   kernel.deliver_raw({3 * chunk_bytes + 256, chunk_bytes - 256, 0});
   EXPECT_EQ(queue.receive(4).size(), 1U);
-  EXPECT_EQ(queue.bad_descriptors(), 0U);
-}
-
-TEST(RxQueue, CountsAPacketOfSeveralDescriptorsOnce) {
-  FakeReceiver kernel(16, 16);
-  RxQueue queue = make_queue(kernel);
-  kernel.take(16);
-  kernel.deliver(2, XDP_PKT_CONTD);
-  kernel.deliver(1);
-  kernel.deliver(1);
-  {
-    const RxBatch batch = queue.receive(64);
-    ASSERT_EQ(batch.size(), 4U);
-    EXPECT_TRUE(batch[0].continued && batch[1].continued);
-    EXPECT_FALSE(batch[2].continued || batch[3].continued);
-  }
-  EXPECT_EQ(queue.rx_packets(), 2U);
+  EXPECT_EQ(queue.bad_packets(), 0U);
 }
 
 TEST(RxQueue, CountsPacketsThatWereNotYetRead) {
@@ -180,7 +164,9 @@ class Schedule {
   explicit Schedule(std::uint32_t seed)
       : random_(seed),
         frames_(1 + random_() % 100),
-        kernel_(frames_, 1U << (random_() % 8), 0xffff'ff00U + random_() % 512),
+        rx_entries_(1U << (random_() % 8)),
+        multi_buffer_(random_() % 2 == 0),
+        kernel_(frames_, rx_entries_, 0xffff'ff00U + random_() % 512),
         queue_(kernel_.rx().memory(), kernel_.fill().memory(), kernel_.umem(), chunk_bytes) {}
 
   void run() {
@@ -190,7 +176,7 @@ class Schedule {
           kernel_.take(random_() % 64);
           break;
         case 1:
-          kernel_.deliver(random_() % 64);
+          deliver(random_() % 64);
           break;
         case 2:
           kernel_.publish_taken();
@@ -207,7 +193,7 @@ class Schedule {
     }
     ASSERT_EQ(seen_, kernel_.delivered());
     EXPECT_EQ(queue_.rx_packets(), kernel_.delivered());
-    EXPECT_EQ(queue_.bad_descriptors(), 0U);
+    EXPECT_EQ(queue_.bad_packets(), 0U);
     expect_all_frames_in_fill_ring(kernel_, frames_);
   }
 
@@ -217,13 +203,21 @@ class Schedule {
     ASSERT_LE(batch.size(), max);
     if (kernel_goes_on) {
       kernel_.take(random_() % 16);
-      kernel_.deliver(random_() % 16);
+      deliver(random_() % 16);
     }
-    for (std::uint32_t i = 0; i < batch.size(); ++i) ASSERT_EQ(number_in(queue_.umem(), batch[i]), seen_++);
+    for (std::uint32_t i = 0; i < batch.size(); ++i) {
+      ASSERT_EQ(number_in(queue_.umem(), batch[i]), seen_);
+      ASSERT_EQ(batch[i].len % (60 + seen_ % 1000), 0U);
+      ASSERT_EQ(batch[i].several_frames, batch[i].len > 60 + seen_ % 1000);
+      ++seen_;
+    }
   }
+  void deliver(std::uint32_t packets) { kernel_.deliver(packets, multi_buffer_ ? 1 + random_() % 6 : 1); }
 
   std::mt19937 random_;
   std::uint32_t frames_;
+  std::uint32_t rx_entries_;
+  bool multi_buffer_;
   FakeReceiver kernel_;
   RxQueue queue_;
   std::uint64_t seen_ = 0;

@@ -44,7 +44,7 @@ TEST(Threads, ReceiveEveryPacketInOrderBesideARunningKernel) {
 TEST(Threads, SendEveryPacketOnceBesideARunningKernel) {
   constexpr std::uint32_t frames = 64;
   FakeSender kernel(frames, 32, 0xffff'f000U);
-  TxQueue queue(kernel.tx().memory(), kernel.completion().memory(), kernel.umem(), FakeSender::chunk_bytes, 0, frames);
+  TxQueue queue(kernel.tx().memory(), kernel.completion().memory(), kernel.umem(), FakeSender::chunk_bytes);
   std::uint64_t wrong = 0;
   std::thread other_side([&kernel, &wrong] {
     std::mt19937 random(1);
@@ -53,7 +53,7 @@ TEST(Threads, SendEveryPacketOnceBesideARunningKernel) {
       const std::size_t before = kernel.in_flight().size();
       if (kernel.take(1 + random() % 48) == 0) std::this_thread::yield();
       for (std::size_t i = before; i < kernel.in_flight().size(); ++i)
-        wrong += number_in(kernel.umem(), {kernel.in_flight()[i].addr, 8, false}) != next++;
+        wrong += number_in(kernel.umem(), {kernel.in_flight()[i].addr, 8}) != next++;
       if (random() % 3 == 0) kernel.publish_taken();
       while (!kernel.in_flight().empty() && random() % 8 != 0) kernel.complete(random() % kernel.in_flight().size());
     }

@@ -15,7 +15,7 @@ namespace {
 constexpr std::uint32_t chunk_bytes = FakeSender::chunk_bytes;
 
 TxQueue make_queue(FakeSender& kernel, std::uint32_t frames) {
-  return {kernel.tx().memory(), kernel.completion().memory(), kernel.umem(), chunk_bytes, 0, frames};
+  return {kernel.tx().memory(), kernel.completion().memory(), kernel.umem(), chunk_bytes, {0, frames}};
 }
 
 std::uint32_t send(TxQueue& queue, std::uint32_t n, std::uint32_t length_bytes = 60) {
@@ -139,7 +139,7 @@ TEST(TxQueue, CountsACompletionOfAFrameThatIsStillBeingWritten) {
 
 TEST(TxQueue, SendsOnlyFromItsShareOfTheUmem) {
   FakeSender kernel(8, 8);
-  TxQueue queue(kernel.tx().memory(), kernel.completion().memory(), kernel.umem(), chunk_bytes, 5, 3);
+  TxQueue queue(kernel.tx().memory(), kernel.completion().memory(), kernel.umem(), chunk_bytes, {5, 3});
   EXPECT_EQ(send(queue, 8), 3U);
   kernel.take(8);
   for (const xdp_desc& sent : kernel.in_flight()) EXPECT_GE(sent.addr, 5 * chunk_bytes);
@@ -150,10 +150,10 @@ TEST(TxQueue, SendsOnlyFromItsShareOfTheUmem) {
 
 TEST(TxQueue, RefusesMoreFramesThanTheCompletionRingOrTheUmemHas) {
   FakeSender kernel(8, 8);
-  EXPECT_THROW(TxQueue(kernel.tx().memory(), kernel.completion().memory(), kernel.umem(), chunk_bytes, 1, 8),
+  EXPECT_THROW(TxQueue(kernel.tx().memory(), kernel.completion().memory(), kernel.umem(), chunk_bytes, {1, 8}),
                engine::SetupError);
   HeapRing<std::uint64_t> small(4);
-  EXPECT_THROW(TxQueue(kernel.tx().memory(), small.memory(), kernel.umem(), chunk_bytes, 0, 8), engine::SetupError);
+  EXPECT_THROW(TxQueue(kernel.tx().memory(), small.memory(), kernel.umem(), chunk_bytes), engine::SetupError);
 }
 
 TEST(TxQueue, ConservesFramesUnderRandomSchedules) {

@@ -86,7 +86,12 @@ TEST(Sizes, RingsFollowTheNicsRing) {
   EXPECT_EQ(ring_sizes(std::nullopt).umem_bytes(2048), 8U << 20);
 }
 
-const SetupContext context{"eth0", QueueId(3), 16U << 20, 8U << 20, false};
+const SetupContext context{.interface_name = "eth0",
+                           .queue = QueueId(3),
+                           .umem_bytes = 16U << 20,
+                           .chunk_bytes = 4096,
+                           .memlock_limit_bytes = 8U << 20,
+                           .single_frame_mtu = 3818};
 
 TEST(Explain, NamesTheCapabilityThatSocketsNeed) {
   const SetupError error = explain(SetupStep::create_socket, EPERM, context);
@@ -121,13 +126,13 @@ TEST(Explain, AForcedZeroCopyNamesTheModesThatWork) {
   for (const int error : {EOPNOTSUPP, EINVAL, ENOMEM, EIO}) {
     const SetupError explained = explain(SetupStep::bind, error, forced);
     EXPECT_EQ(explained.code(), ExitCode::machine_cannot);
-    expect_words(explained, {"zero-copy", "--mode auto", std::string(zero_copy_refusal(error)).c_str()});
+    expect_words(explained, {"zero-copy", "--mode auto", std::string(zero_copy_refusal(error, false)).c_str()});
   }
 }
 
 TEST(Explain, HasALineForEveryErrno) {
-  for (const SetupStep step :
-       {SetupStep::create_socket, SetupStep::register_umem, SetupStep::create_rings, SetupStep::bind})
+  for (const SetupStep step : {SetupStep::create_socket, SetupStep::register_umem, SetupStep::create_rings,
+                               SetupStep::bind, SetupStep::bind_multi_buffer, SetupStep::join})
     for (int error = 1; error < 134; ++error) {
       const SetupError explained = explain(step, error, context);
       EXPECT_NE(explained.code(), ExitCode::done);
