@@ -7,7 +7,6 @@
 #include <string>
 
 #include "bpf/cbpf_view.h"
-#include "bpf/filter.h"
 #include "engine/base/error.h"
 
 namespace bpf {

@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "bpf/filter.h"
+
 namespace bpf {
 
 // Programs joined: each group must have one that matches, an expression without a group matches everything. Texts
@@ -19,6 +21,9 @@ struct ClassicExpression {
   std::vector<std::vector<std::vector<sock_filter>>> groups;
   std::string text;  // for messages
 };
+
+// Each text by compile_filter.
+ClassicExpression compile_expression(const FilterExpression& filter);
 
 // For the root program's filter slot. It tail-calls slot `match_slot` of the program array for a match,
 // `no_match_slot` else; should the slot be empty it returns XDP_PASS.

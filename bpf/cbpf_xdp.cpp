@@ -83,10 +83,10 @@ class XdpView : public PacketView {
     out_.add(BPF_REG_3, stack_loaded);
     out_.set32(BPF_REG_4, static_cast<std::uint32_t>(bytes_of(size)));
     out_.call(BPF_FUNC_xdp_load_bytes);
+    find_ends();  // first: the program that comes next after one without a match wants them too
     out_.jump(BPF_JMP | BPF_JNE | BPF_K, BPF_REG_0, 0, 0, outside);
     if (dst != A) out_.move(A, kept_a);
     out_.load(size, dst, FRAME, stack_loaded);
-    find_ends();
   }
 
   bool frags_;

@@ -15,16 +15,6 @@
 namespace bpf {
 namespace {
 
-ClassicExpression compile_expression(const FilterExpression& filter) {
-  ClassicExpression expression;
-  expression.text = filter.text();
-  if (!filter.required.empty()) expression.groups.push_back({compile_filter(filter.required)});
-  if (filter.any_of.empty()) return expression;
-  std::vector<std::vector<sock_filter>>& any = expression.groups.emplace_back();
-  for (const std::string& text : filter.any_of) any.push_back(compile_filter(text));
-  return expression;
-}
-
 engine::UniqueFd load(bpf_prog_type type, const char* name, const std::vector<bpf_insn>& code, const std::string& text,
                       Options<bpf_prog_load_opts>& options) {
   const int fd = bpf_prog_load(type, name, "Dual MIT/GPL", code.data(), code.size(), &options);
@@ -41,6 +31,16 @@ engine::UniqueFd load(bpf_prog_type type, const char* name, const std::vector<bp
 }
 
 }  // namespace
+
+ClassicExpression compile_expression(const FilterExpression& filter) {
+  ClassicExpression expression;
+  expression.text = filter.text();
+  if (!filter.required.empty()) expression.groups.push_back({compile_filter(filter.required)});
+  if (filter.any_of.empty()) return expression;
+  std::vector<std::vector<sock_filter>>& any = expression.groups.emplace_back();
+  for (const std::string& text : filter.any_of) any.push_back(compile_filter(text));
+  return expression;
+}
 
 engine::UniqueFd load_filter(const FilterExpression& filter, int slots_fd, FilterOptions wanted) {
   const ClassicExpression classic = compile_expression(filter);

@@ -2,13 +2,11 @@
 // libpcap's compiler likes to make.
 #include "bpf/cbpf.h"
 
-#include <bpf/bpf.h>
-
 #include <initializer_list>
 #include <random>
 #include <sstream>
 
-#include "bpf/options.h"
+#include "tests/bpf/filter_rig.h"
 #include "tests/bpf/pcap_oracle.h"
 #include "tests/bpf/support.h"
 
@@ -17,49 +15,7 @@ namespace {
 using namespace bpf_test;
 using Code = std::vector<sock_filter>;
 
-constexpr std::uint32_t match_verdict = XDP_TX, no_match_verdict = XDP_DROP;
-
 sock_filter stmt(unsigned code, std::uint32_t k) { return {static_cast<std::uint16_t>(code), 0, 0, k}; }
-
-std::vector<bpf_insn> translate(const Code& code, int slots_fd) {
-  return bpf::translate_for_xdp({.groups = {{code}}, .text = "random"}, {.slots_fd = slots_fd});
-}
-
-engine::UniqueFd load(const std::vector<bpf_insn>& code) {
-  bpf::Options<bpf_prog_load_opts> options;
-  options.expected_attach_type = BPF_XDP;
-  return engine::UniqueFd(bpf_prog_load(BPF_PROG_TYPE_XDP, "test", "MIT", code.data(), code.size(), &options));
-}
-
-// A program array whose two slots tell by their verdict that they were reached.
-class Slots {
- public:
-  Slots() : map_(bpf_map_create(BPF_MAP_TYPE_PROG_ARRAY, "test_slots", 4, 4, 2, nullptr)) {
-    EXPECT_TRUE(map_.valid());
-    put(0, match_verdict);
-    put(1, no_match_verdict);
-  }
-  int fd() const { return map_.get(); }
-
-  std::uint32_t verdict(const Code& code, std::span<const std::uint8_t> frame) const {
-    const engine::UniqueFd program = load(translate(code, fd()));
-    EXPECT_TRUE(program.valid()) << "the verifier refused it";
-    return program.valid() ? run(program.get(), frame) : 0;
-  }
-
- private:
-  void put(std::uint32_t slot, std::uint32_t verdict) const {
-    bpf_insn move = {}, leave = {};
-    move.code = BPF_ALU64 | BPF_MOV | BPF_K;
-    move.imm = static_cast<std::int32_t>(verdict);
-    leave.code = BPF_JMP | BPF_EXIT;
-    const engine::UniqueFd program = load({move, leave});
-    const int fd = program.get();
-    EXPECT_EQ(bpf_map_update_elem(map_.get(), &slot, &fd, BPF_ANY), 0);
-  }
-
-  engine::UniqueFd map_;
-};
 
 class RandomProgram {
  public:
@@ -145,22 +101,26 @@ std::string listing(const Code& code) {
   return text.str();
 }
 
+Frame random_bytes(std::mt19937_64& random) {
+  Frame frame(19 + random() % 50);
+  for (std::uint8_t& byte : frame) byte = static_cast<std::uint8_t>(random());
+  return frame;
+}
+
 TEST(Cbpf, RunsRandomProgramsAsLibpcapDoes) {
   NEEDS_ROOT();
-  const Slots slots;
+  const XdpRig rig(false);
   std::mt19937_64 random(7);
   unsigned matches = 0;
   constexpr unsigned programs = 3000;
   for (unsigned i = 0; i < programs; ++i) {
     const Code code = RandomProgram(random).make();
-    const engine::UniqueFd program = load(translate(code, slots.fd()));
+    const engine::UniqueFd program = rig.load(single(code));
     ASSERT_TRUE(program.valid()) << "the verifier refused program " << i << ": " << listing(code);
     for (int n = 0; n < 4; ++n) {
-      Frame frame(14 + random() % 50);
-      for (std::uint8_t& byte : frame) byte = static_cast<std::uint8_t>(random());
+      const Frame frame = random_bytes(random);
       const bool match = interpret(code, frame) != 0;
-      ASSERT_EQ(run(program.get(), frame), match ? match_verdict : no_match_verdict)
-          << "program " << i << ": " << listing(code);
+      ASSERT_EQ(rig.matches(program.get(), frame), match) << "program " << i << ": " << listing(code);
       matches += match;
     }
   }
@@ -168,45 +128,91 @@ TEST(Cbpf, RunsRandomProgramsAsLibpcapDoes) {
   EXPECT_LT(matches, 4 * programs - programs / 2);
 }
 
+TEST(Cbpf, RunsThemOverFramesInSeveralBuffersToo) {
+  NEEDS_ROOT();
+  const XdpRig rig(true);
+  std::mt19937_64 random(8);
+  for (unsigned i = 0; i < 2000; ++i) {
+    const Code code = RandomProgram(random).make();
+    const engine::UniqueFd program = rig.load(single(code));
+    ASSERT_TRUE(program.valid()) << "the verifier refused program " << i << ": " << listing(code);
+    for (int n = 0; n < 4; ++n) {
+      const Frame frame = random_bytes(random);
+      const bool match = interpret(code, frame) != 0;
+      const std::size_t linear = 14 + random() % (frame.size() - 14);
+      ASSERT_EQ(rig.matches(program.get(), frame), match) << "program " << i << ": " << listing(code);
+      ASSERT_EQ(rig.matches_split(program.get(), frame, linear), match)
+          << "program " << i << ", " << linear << " of " << frame.size() << " bytes linear: " << listing(code);
+    }
+  }
+}
+
+TEST(Cbpf, RunsThemOverSocketBuffersWithAndWithoutARemovedTagToo) {
+  NEEDS_ROOT();
+  const TapRig rig;
+  std::mt19937_64 random(9);
+  for (unsigned i = 0; i < 2000; ++i) {
+    const Code code = RandomProgram(random).make();
+    const engine::UniqueFd program = rig.load(single(code));
+    ASSERT_TRUE(program.valid()) << "the verifier refused program " << i << ": " << listing(code);
+    for (int n = 0; n < 4; ++n) {
+      Frame frame = random_bytes(random);
+      const bool is_ad = random() % 2 == 0;
+      ASSERT_EQ(rig.matches(program.get(), frame), interpret(code, frame) != 0)
+          << "program " << i << ": " << listing(code);
+      frame[12] = is_ad ? 0x88 : 0x81;
+      frame[13] = is_ad ? 0xa8 : 0x00;
+      ASSERT_EQ(rig.matches_untagged_by_kernel(program.get(), frame), interpret(code, frame) != 0)
+          << "program " << i << ": " << listing(code) << testing::PrintToString(frame);
+    }
+  }
+}
+
+bool matches(const XdpRig& rig, const Code& code, const Frame& frame) {
+  const engine::UniqueFd program = rig.load(single(code));
+  EXPECT_TRUE(program.valid()) << "the verifier refused it";
+  return program.valid() && rig.matches(program.get(), frame);
+}
+
 TEST(Cbpf, EndsWithoutAMatchWhereALoadLeavesTheFrame) {
   NEEDS_ROOT();
-  const Slots slots;
+  const XdpRig rig(false);
   const Frame frame(60, 1);
-  const auto verdict = [&](unsigned code, std::uint32_t k) {
-    return slots.verdict({stmt(BPF_LDX | BPF_IMM, 10), stmt(code, k), stmt(BPF_RET | BPF_K, 1)}, frame);
+  const auto match = [&](unsigned code, std::uint32_t k) {
+    return matches(rig, {stmt(BPF_LDX | BPF_IMM, 10), stmt(code, k), stmt(BPF_RET | BPF_K, 1)}, frame);
   };
-  EXPECT_EQ(verdict(BPF_LD | BPF_W | BPF_ABS, 56), match_verdict);
-  EXPECT_EQ(verdict(BPF_LD | BPF_W | BPF_ABS, 57), no_match_verdict);
-  EXPECT_EQ(verdict(BPF_LD | BPF_B | BPF_ABS, 59), match_verdict);
-  EXPECT_EQ(verdict(BPF_LD | BPF_B | BPF_ABS, 60), no_match_verdict);
-  EXPECT_EQ(verdict(BPF_LD | BPF_H | BPF_IND, 48), match_verdict);
-  EXPECT_EQ(verdict(BPF_LD | BPF_H | BPF_IND, 49), no_match_verdict);
-  EXPECT_EQ(verdict(BPF_LDX | BPF_B | BPF_MSH, 60), no_match_verdict);
-  EXPECT_EQ(verdict(BPF_LD | BPF_B | BPF_ABS, 65535), no_match_verdict);
-  EXPECT_EQ(verdict(BPF_LD | BPF_B | BPF_ABS, 1000000), no_match_verdict) << "beyond any frame";
+  EXPECT_TRUE(match(BPF_LD | BPF_W | BPF_ABS, 56));
+  EXPECT_FALSE(match(BPF_LD | BPF_W | BPF_ABS, 57));
+  EXPECT_TRUE(match(BPF_LD | BPF_B | BPF_ABS, 59));
+  EXPECT_FALSE(match(BPF_LD | BPF_B | BPF_ABS, 60));
+  EXPECT_TRUE(match(BPF_LD | BPF_H | BPF_IND, 48));
+  EXPECT_FALSE(match(BPF_LD | BPF_H | BPF_IND, 49));
+  EXPECT_FALSE(match(BPF_LDX | BPF_B | BPF_MSH, 60));
+  EXPECT_FALSE(match(BPF_LD | BPF_B | BPF_ABS, 65535));
+  EXPECT_FALSE(match(BPF_LD | BPF_B | BPF_ABS, 1000000)) << "beyond any frame";
 }
 
 TEST(Cbpf, EndsWithoutAMatchAtADivisionByZero) {
   NEEDS_ROOT();
-  const Slots slots;
+  const XdpRig rig(false);
   for (const unsigned op : {BPF_DIV, BPF_MOD}) {
     const Code by_x = {stmt(BPF_LDX | BPF_IMM, 0), stmt(BPF_ALU | op | BPF_X, 0), stmt(BPF_RET | BPF_K, 1)};
     const Code by_k = {stmt(BPF_ALU | op | BPF_K, 0), stmt(BPF_RET | BPF_K, 1)};
-    EXPECT_EQ(slots.verdict(by_x, Frame(14)), no_match_verdict);
-    EXPECT_EQ(slots.verdict(by_k, Frame(14)), no_match_verdict);
+    EXPECT_FALSE(matches(rig, by_x, Frame(14)));
+    EXPECT_FALSE(matches(rig, by_k, Frame(14)));
   }
 }
 
 TEST(Cbpf, HasZeroForShiftsBeyondTheRegister) {
   NEEDS_ROOT();
-  const Slots slots;
+  const XdpRig rig(false);
   const Code by_x = {stmt(BPF_LD | BPF_IMM, 1), stmt(BPF_LDX | BPF_IMM, 32), stmt(BPF_ALU | BPF_LSH | BPF_X, 0),
                      stmt(BPF_RET | BPF_A, 0)};
-  EXPECT_EQ(slots.verdict(by_x, Frame(14)), no_match_verdict);
+  EXPECT_FALSE(matches(rig, by_x, Frame(14)));
 }
 
 TEST(Cbpf, RefusesProgramsThatLoopOrLeaveTheirEndOrAreTooLong) {
-  const auto refused = [](const Code& code) { return error_of([&] { translate(code, 0); }); };
+  const auto refused = [](const Code& code) { return error_of([&] { bpf::translate_for_xdp(single(code), {}); }); };
   EXPECT_NE(refused({stmt(BPF_JMP | BPF_JA, static_cast<std::uint32_t>(-1))}).find("has a loop"), std::string::npos);
   EXPECT_NE(refused({stmt(BPF_LD | BPF_IMM, 1)}).find("jumps beyond its end"), std::string::npos);
   EXPECT_NE(refused({stmt(BPF_JMP | BPF_JA, 5), stmt(BPF_RET | BPF_K, 0)}).find("beyond its end"), std::string::npos);

@@ -3,11 +3,14 @@
 
 #include <linux/bpf.h>
 
+#include <algorithm>
 #include <atomic>
+#include <functional>
 #include <stdexcept>
 #include <thread>
 
 #include "bpf/root_program.h"
+#include "tests/bpf/filter_rig.h"
 #include "tests/bpf/filter_texts.h"
 #include "tests/bpf/frames.h"
 #include "tests/bpf/pcap_oracle.h"
@@ -69,6 +72,95 @@ TEST(Filter, MeansWhatItMeansToLibpcapAlsoInRandomCombinations) {
     }
   }
   EXPECT_LT(refused, texts / 2);
+}
+
+// The operator's filter and those of plugins, whose texts libpcap would not take as one: `vlan` shifts what follows it.
+TEST(Filter, JoinsProgramsAndNotTexts) {
+  NEEDS_ROOT();
+  const XdpRig xdp(false), frags(true);
+  const TapRig tap;
+  std::mt19937_64 random(5);
+  int tested = 0;
+  std::uint64_t matched = 0, runs = 0;
+  while (tested < 200) {
+    bpf::FilterExpression expression = random_text(std::ref(random), static_cast<int>(random() % 2));
+    if (random() % 4 == 0) expression.required.clear();
+    for (std::uint64_t plugins = random() % 4; plugins > 0; --plugins)
+      expression.any_of.push_back(random_text(std::ref(random), 0));
+    if (!error_of([&] { bpf::compile_expression(expression); }).empty()) continue;
+    const auto wanted = [&, required = PcapFilter(expression.required)](const Frame& frame) {
+      const auto takes = [&](const std::string& text) { return PcapFilter(text).matches(frame); };
+      return required.matches(frame) && (expression.any_of.empty() || std::ranges::any_of(expression.any_of, takes));
+    };
+    const bpf::ClassicExpression classic = bpf::compile_expression(expression);
+    const engine::UniqueFd programs[] = {xdp.load(classic), frags.load(classic), tap.load(classic)};
+    for (const engine::UniqueFd& program : programs) ASSERT_TRUE(program.valid()) << expression.text();
+    for (int i = 0; i < 100; ++i, ++runs) {
+      const Frame frame = random_frame(random);
+      const bool match = wanted(frame);
+      ASSERT_EQ(xdp.matches(programs[0].get(), frame), match) << expression.text();
+      ASSERT_EQ(frags.matches(programs[1].get(), frame), match) << expression.text();
+      ASSERT_EQ(frags.matches_split(programs[1].get(), frame, 14), match) << expression.text();
+      if (TapRig::can_run(frame)) {
+        ASSERT_EQ(tap.matches(programs[2].get(), frame), match) << expression.text();
+      }
+      if (TapRig::can_untag(frame)) {
+        ASSERT_EQ(tap.matches_untagged_by_kernel(programs[2].get(), frame), match) << expression.text();
+      }
+      matched += match;
+    }
+    ++tested;
+  }
+  EXPECT_GT(matched, runs / 50);
+  EXPECT_LT(matched, runs - runs / 50);
+}
+
+TEST(Filter, ReadsJumboFramesToTheirEnd) {
+  NEEDS_ROOT();
+  const XdpRig rig(true);
+  Frame frame = udp_frame("10.0.0.1", "10.0.0.2", 1, 53);
+  frame.resize(9000);
+  frame[8998] = 0xab;
+  const auto takes = [&](const char* text) {
+    const engine::UniqueFd program = rig.load(bpf::compile_expression(text));
+    return rig.matches(program.get(), frame);
+  };
+  EXPECT_TRUE(takes("greater 8000"));
+  EXPECT_FALSE(takes("less 8000"));
+  EXPECT_TRUE(takes("len = 9000 and udp port 53"));
+  EXPECT_TRUE(takes("ether[8996:4] = 0x0000ab00"));
+  EXPECT_TRUE(takes("ether[len - 2] = 0xab"));
+  EXPECT_FALSE(takes("ether[8997:4] >= 0")) << "ends behind the frame";
+}
+
+TEST(Filter, WithVlanInOnePluginsTextLeavesTheOthersAlone) {
+  NEEDS_ROOT();
+  bpf::RootConfig config;
+  config.filter = bpf::kernel_filter("not port 22", std::vector<std::string>{"vlan 5 and udp", "udp port 53"});
+  auto root = bpf::RootProgram::load(config);
+  const engine::UniqueFd socket = unbound_socket();
+  root.set_socket(0, socket.get());
+  const auto takes = [&](const Frame& frame) { return run(root.program_fd(), frame) == XDP_REDIRECT; };
+  EXPECT_TRUE(takes(udp_frame("10.0.0.1", "10.0.0.2", 1, 53)));
+  EXPECT_TRUE(takes(udp_frame("10.0.0.1", "10.0.0.2", 1, 54, {5})));
+  EXPECT_FALSE(takes(udp_frame("10.0.0.1", "10.0.0.2", 1, 54)));
+  EXPECT_FALSE(takes(udp_frame("10.0.0.1", "10.0.0.2", 22, 53)));
+  EXPECT_TRUE(takes(udp_frame("10.0.0.1", "10.0.0.2", 22, 53, {5}))) << "`port` looks behind no tag";
+}
+
+TEST(Filter, OfTheKernelIsTheOperatorsAndTheUnionOfThePlugins) {
+  using Texts = std::vector<std::string>;
+  const auto joined = [](const std::string& required, const Texts& plugins) {
+    const auto filter = bpf::kernel_filter(required, plugins);
+    return filter ? filter->text() : "none";
+  };
+  EXPECT_EQ(joined("", {}), "none");
+  EXPECT_EQ(joined("tcp", {}), "tcp");
+  EXPECT_EQ(joined("", {"udp"}), "(udp)");
+  EXPECT_EQ(joined("ip", {"udp", "tcp"}), "(ip) and ((udp) or (tcp))");
+  EXPECT_EQ(joined("", {"udp", "tcp", "udp"}), "(udp) or (tcp)");
+  EXPECT_EQ(joined("ip", {"udp", ""}), "ip") << "a plugin without a filter wants everything";
+  EXPECT_EQ(joined("", {"", "udp"}), "none");
 }
 
 TEST(Filter, EachOfTheFiltersTestedMatchesSomeFramesAndNotOthers) {
