@@ -1,0 +1,82 @@
+"""virtio_net with several queues, fed from outside the machine: zero-copy where it says so, and only there."""
+
+import pytest
+from guest import Engine, Probed, generate, set_probes, taken
+from machine import Nic
+
+COUNT = 4000
+
+
+@pytest.fixture(scope="module")
+def machine(boot, tap_host):
+    nics = [Nic("cap0", tap="gen0", queues=4), Nic("plain0", hub=0, iommu=False), Nic("gen1", hub=0)]
+    machine = boot(nics, cpus=2, prefix=tap_host.prefix)
+    machine.sh("ethtool -L cap0 combined 4 && ip link set cap0 up && ip link set plain0 up && ip link set gen1 up")
+    set_probes(machine)
+    return machine
+
+
+def capture(machine, tap_host, *options):
+    """One run of the engine on cap0 while COUNT frames arrive; (summary, frames sent, hits of the probes, log)."""
+    with Probed(machine) as hits:
+        engine = Engine(machine, "--iface", "cap0", "--take-all", *options)
+        sent = tap_host.send(COUNT, flows=64, per_second=2000)
+        # What is in flight when the engine ends would be nobody's.
+        machine.sh(f"""for try in $(seq 300); do
+              received=$(cat /sys/class/net/cap0/statistics/rx_packets)
+              [ "$received" = "$before" ] && exit
+              before=$received
+              sleep 0.3
+            done""", timeout_s=120)
+        summary = engine.finish()
+    return summary, sent, hits, engine.log()
+
+
+def delivered(summary):
+    return summary["totals"]["redirected"] - summary["totals"]["rx_dropped"]
+
+
+def test_zero_copy_on_every_queue(machine, tap_host):
+    summary, sent, hits, log = capture(machine, tap_host)
+    assert [queue["mode"] for queue in summary["queues"]] == ["zerocopy"] * 4, log
+    assert "4 queues" in log and "zerocopy" in log
+    assert summary["totals"]["unaccounted"] == 0
+    assert summary["totals"]["xdp_seen"] == sent == COUNT
+    assert all(queue["rx_packets"] > 0 for queue in summary["queues"]), summary["queues"]
+    assert hits == {"delivered": sent, "copied": 0, "generic": 0}
+
+
+def test_copy_is_called_copy(machine, tap_host):
+    summary, sent, hits, log = capture(machine, tap_host, "--mode", "copy")
+    assert {queue["mode"] for queue in summary["queues"]} == {"copy"}, log
+    assert summary["totals"]["unaccounted"] == 0
+    assert summary["totals"]["xdp_seen"] == sent
+    assert hits == {"delivered": delivered(summary), "copied": sent, "generic": 0}
+
+
+def test_a_generic_program_is_never_called_zero_copy(machine, tap_host):
+    summary, sent, hits, log = capture(machine, tap_host, "--mode", "skb")
+    assert {queue["mode"] for queue in summary["queues"]} == {"skb"}, log
+    assert "zerocopy" not in log
+    assert summary["totals"]["unaccounted"] == 0
+    assert summary["totals"]["xdp_seen"] == sent
+    assert hits == {"delivered": delivered(summary), "copied": sent, "generic": sent}
+
+
+def test_a_card_that_cannot_is_captured_in_copy_mode_and_the_reason_is_said(machine):
+    with Probed(machine) as hits:
+        engine = Engine(machine, "--iface", "plain0", "--take-all", "--count", 500)
+        sent = generate(machine, "gen1", "--count", 500, "--rate", 2000)
+        assert engine.ended() == 0
+    summary = engine.summary()
+    assert {queue["mode"] for queue in summary["queues"]} == {"copy"}
+    assert "zero-copy:" in engine.log()
+    assert summary["totals"]["unaccounted"] == 0
+    assert summary["totals"]["xdp_seen"] == taken(sent)
+    assert hits == {"delivered": 500, "copied": 500, "generic": 0}
+
+
+def test_zero_copy_that_cannot_be_had_is_refused_when_it_is_forced(machine):
+    engine = Engine(machine, "--iface", "plain0", "--take-all", "--mode", "zerocopy", wait_for=None)
+    assert engine.ended() == 4
+    assert "zero-copy" in engine.log()
