@@ -32,6 +32,9 @@ struct XdpTarget {
   int match_slot = 0;
   int no_match_slot = 1;
   bool frags = false;  // of frames in several buffers too (BPF_F_XDP_HAS_FRAGS, Linux 5.18)
+  // Without CAP_PERFMON the verifier takes no sum of a packet pointer and a number that it does not know, and no
+  // difference of two (kernel/bpf/verifier.c: sanitize_ptr_alu). Then a helper does both, slower (Linux 5.18).
+  bool by_helpers = false;
 };
 std::vector<bpf_insn> translate_for_xdp(const ClassicExpression& expression, const XdpTarget& target);
 

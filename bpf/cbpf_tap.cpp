@@ -5,10 +5,8 @@
 // down than it did. Whether a load straddles is known here for constant offsets, in the program for X + k.
 #include <linux/if_packet.h>
 
-#include <algorithm>
 #include <climits>
 #include <cstddef>
-#include <initializer_list>
 
 #include "bpf/cbpf_view.h"
 #include "bpf/tap_filter.h"

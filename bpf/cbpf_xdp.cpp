@@ -1,5 +1,5 @@
-// The filter as an XDP program. r2 first byte of the frame, r3 its end; with frags r8 keeps A over a helper's call and
-// r9 an offset. Without frags no helper is called before the final tail call, so nothing needs saving.
+// The filter as an XDP program. r2 first byte of the frame, r3 its end; where helpers are called r8 keeps A meanwhile
+// and r9 an offset. With neither frags nor by_helpers none is called before the final tail call.
 #include <cstddef>
 
 #include "bpf/cbpf_view.h"
@@ -15,7 +15,8 @@ constexpr std::uint32_t max_packet_offset = 0xffff;
 
 class XdpView : public PacketView {
  public:
-  XdpView(EbpfWriter& out, bool frags) : PacketView(out), frags_(frags) {}
+  XdpView(EbpfWriter& out, const XdpTarget& target)
+      : PacketView(out), frags_(target.frags), by_helpers_(target.by_helpers) {}
 
   void find_ends() {
     out_.load(BPF_W, data, CTX, offsetof(xdp_md, data));
@@ -33,17 +34,21 @@ class XdpView : public PacketView {
 
   // The sum of X and k must not wrap: libpcap compares X and k with the length one by one.
   void load_indirect(std::uint8_t size, std::uint32_t k, EbpfWriter::Label outside) override {
-    const std::uint8_t sum = frags_ ? offset : static_cast<std::uint8_t>(P);
+    const std::uint8_t sum = frags_ || by_helpers_ ? offset : static_cast<std::uint8_t>(P);
     out_.move32(sum, X);
     out_.add(sum, static_cast<std::int32_t>(k));
     out_.jump(BPF_JMP | BPF_JGT | BPF_K, sum, 0, max_packet_offset - 4, outside);
+    if (by_helpers_) {
+      load_by_helper(A, size, outside);
+      return to_host_order(A, size);
+    }
     out_.move(T, data);
     out_.emit(BPF_ALU64 | BPF_ADD | BPF_X, T, sum);
     checked_load(A, size, outside);
   }
 
   void length(std::uint8_t dst) override {
-    if (!frags_) {
+    if (!frags_ && !by_helpers_) {
       out_.move(dst, end);
       return out_.emit(BPF_ALU64 | BPF_SUB | BPF_X, dst, data);
     }
@@ -66,16 +71,21 @@ class XdpView : public PacketView {
     } else {
       const EbpfWriter::Label linear = out_.label(), loaded = out_.label();
       out_.jump(BPF_JMP | BPF_JLE | BPF_X, P, end, 0, linear);
-      load_from_frags(dst, size, outside);
+      load_by_helper(dst, size, outside);
       out_.jump_always(loaded);
       out_.place(linear);
       out_.load(size, dst, T, 0);
       out_.place(loaded);
     }
+    to_host_order(dst, size);
+  }
+
+  void to_host_order(std::uint8_t dst, std::uint8_t size) {
     if (size != BPF_B) out_.to_host_order(dst, bytes_of(size) * 8);
   }
 
-  void load_from_frags(std::uint8_t dst, std::uint8_t size, EbpfWriter::Label outside) {
+  // At the offset in r9.
+  void load_by_helper(std::uint8_t dst, std::uint8_t size, EbpfWriter::Label outside) {
     if (dst != A) out_.move(kept_a, A);
     out_.move(BPF_REG_1, CTX);
     out_.move(BPF_REG_2, offset);
@@ -90,6 +100,7 @@ class XdpView : public PacketView {
   }
 
   bool frags_;
+  bool by_helpers_;
 };
 
 void tail_call(EbpfWriter& out, EbpfWriter::Label label, int slots_fd, int slot) {
@@ -107,7 +118,7 @@ void tail_call(EbpfWriter& out, EbpfWriter::Label label, int slots_fd, int slot)
 
 std::vector<bpf_insn> translate_for_xdp(const ClassicExpression& expression, const XdpTarget& target) {
   EbpfWriter out;
-  XdpView view(out, target.frags);
+  XdpView view(out, target);
   const EbpfWriter::Label match = out.label(), no_match = out.label();
   out.move(CTX, BPF_REG_1);
   view.find_ends();

@@ -15,20 +15,35 @@
 namespace bpf {
 namespace {
 
-engine::UniqueFd load(bpf_prog_type type, const char* name, const std::vector<bpf_insn>& code, const std::string& text,
-                      Options<bpf_prog_load_opts>& options) {
-  const int fd = bpf_prog_load(type, name, "Dual MIT/GPL", code.data(), code.size(), &options);
-  if (fd >= 0) return engine::UniqueFd(fd);
-  const int error = errno;
+struct Program {
+  bpf_prog_type type;
+  const char* name;
+  std::vector<bpf_insn> code;
+  std::uint32_t flags = 0;
+
+  int load(std::string* log) const {
+    Options<bpf_prog_load_opts> options;
+    // An update of the program array fails with EINVAL unless the type of attachment and the frags flag equal those
+    // of the program that first used the array (kernel/bpf/core.c: __bpf_prog_map_compatible).
+    if (type == BPF_PROG_TYPE_XDP) options.expected_attach_type = BPF_XDP;
+    options.prog_flags = flags;
+    if (log != nullptr) {
+      options.log_buf = log->data();
+      options.log_size = static_cast<__u32>(log->size());
+      options.log_level = 1;
+    }
+    return bpf_prog_load(type, name, "Dual MIT/GPL", code.data(), code.size(), &options);
+  }
+
   // Once more for the verifier's words; the first time without, because a log that overflows fails the load.
-  std::string log(1 << 20, '\0');
-  options.log_buf = log.data();
-  options.log_size = static_cast<__u32>(log.size());
-  options.log_level = 1;
-  const int second = bpf_prog_load(type, name, "Dual MIT/GPL", code.data(), code.size(), &options);
-  if (second >= 0) return engine::UniqueFd(second);
-  throw kernel_error("load the filter \"" + text + "\"", error, log);
-}
+  engine::UniqueFd load_or_explain(const std::string& text) const {
+    if (const int fd = load(nullptr); fd >= 0) return engine::UniqueFd(fd);
+    const int error = errno;
+    std::string log(1 << 20, '\0');
+    if (const int fd = load(&log); fd >= 0) return engine::UniqueFd(fd);
+    throw kernel_error("load the filter \"" + text + "\"", error, log, {}, "cap_perfmon");
+  }
+};
 
 }  // namespace
 
@@ -44,14 +59,16 @@ ClassicExpression compile_expression(const FilterExpression& filter) {
 
 engine::UniqueFd load_filter(const FilterExpression& filter, int slots_fd, FilterOptions wanted) {
   const ClassicExpression classic = compile_expression(filter);
-  const XdpTarget target = {
+  XdpTarget target = {
       .slots_fd = slots_fd, .match_slot = ROOT_SLOT_DELIVER, .no_match_slot = ROOT_SLOT_PASS, .frags = wanted.frags};
-  // An update of the program array fails with EINVAL unless the type of attachment and the frags flag equal those of
-  // the program that first used the array (kernel/bpf/core.c: __bpf_prog_map_compatible).
-  Options<bpf_prog_load_opts> options;
-  options.expected_attach_type = BPF_XDP;
-  if (wanted.frags) options.prog_flags = BPF_F_XDP_HAS_FRAGS;
-  return load(BPF_PROG_TYPE_XDP, "root_filter", translate_for_xdp(classic, target), classic.text, options);
+  Program program = {BPF_PROG_TYPE_XDP, "root_filter", translate_for_xdp(classic, target),
+                     wanted.frags ? BPF_F_XDP_HAS_FRAGS : 0};
+  if (const int fd = program.load(nullptr); fd >= 0) return engine::UniqueFd(fd);
+  if (errno == EACCES) {
+    target.by_helpers = true;
+    program.code = translate_for_xdp(classic, target);
+  }
+  return program.load_or_explain(classic.text);
 }
 
 TapFilter::TapFilter(bool ignore_outgoing)
@@ -63,9 +80,9 @@ TapFilter::TapFilter(bool ignore_outgoing)
 
 engine::UniqueFd TapFilter::load(const FilterExpression& filter) const {
   const ClassicExpression classic = compile_expression(filter);
-  Options<bpf_prog_load_opts> options;
-  return bpf::load(BPF_PROG_TYPE_SOCKET_FILTER, "tap_filter",
-                   translate_for_tap(classic, counters_.get(), ignore_outgoing_), classic.text, options);
+  const Program program = {BPF_PROG_TYPE_SOCKET_FILTER, "tap_filter",
+                           translate_for_tap(classic, counters_.get(), ignore_outgoing_)};
+  return program.load_or_explain(classic.text);
 }
 
 TapCounters TapFilter::counters() const {

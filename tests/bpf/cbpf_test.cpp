@@ -109,18 +109,19 @@ Frame random_bytes(std::mt19937_64& random) {
 
 TEST(Cbpf, RunsRandomProgramsAsLibpcapDoes) {
   NEEDS_ROOT();
-  const XdpRig rig(false);
+  const XdpRig rig(false), by_helpers(false, true);
   std::mt19937_64 random(7);
   unsigned matches = 0;
   constexpr unsigned programs = 3000;
   for (unsigned i = 0; i < programs; ++i) {
     const Code code = RandomProgram(random).make();
-    const engine::UniqueFd program = rig.load(single(code));
-    ASSERT_TRUE(program.valid()) << "the verifier refused program " << i << ": " << listing(code);
+    const engine::UniqueFd program = rig.load(single(code)), other = by_helpers.load(single(code));
+    ASSERT_TRUE(program.valid() && other.valid()) << "the verifier refused program " << i << ": " << listing(code);
     for (int n = 0; n < 4; ++n) {
       const Frame frame = random_bytes(random);
       const bool match = interpret(code, frame) != 0;
       ASSERT_EQ(rig.matches(program.get(), frame), match) << "program " << i << ": " << listing(code);
+      ASSERT_EQ(by_helpers.matches(other.get(), frame), match) << "program " << i << ": " << listing(code);
       matches += match;
     }
   }

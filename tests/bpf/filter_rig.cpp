@@ -141,7 +141,7 @@ void put_program(const engine::UniqueFd& slots, std::uint32_t slot, int program_
 
 }  // namespace
 
-XdpRig::XdpRig(bool frags) : frags_(frags), slots_(program_array()) {
+XdpRig::XdpRig(bool frags, bool by_helpers) : frags_(frags), by_helpers_(by_helpers), slots_(program_array()) {
   put_program(slots_, match_slot, load(returns(match_verdict)).get());
   put_program(slots_, no_match_slot, load(returns(no_match_verdict)).get());
   if (!frags) return;

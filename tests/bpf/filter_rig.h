@@ -23,11 +23,11 @@ inline bpf::ClassicExpression single(std::vector<sock_filter> code) {
 // The filter's slots lead to two programs that tell by their verdicts which was reached.
 class XdpRig {
  public:
-  explicit XdpRig(bool frags);
+  explicit XdpRig(bool frags, bool by_helpers = false);
 
   // Not valid if the verifier refuses it.
   engine::UniqueFd load(const bpf::ClassicExpression& expression) const;
-  bpf::XdpTarget target() const { return {.slots_fd = slots_.get(), .frags = frags_}; }
+  bpf::XdpTarget target() const { return {.slots_fd = slots_.get(), .frags = frags_, .by_helpers = by_helpers_}; }
 
   bool matches(int program_fd, std::span<const std::uint8_t> frame) const;
   // With frags: so many bytes, 14 at least, in the first buffer, the others behind it.
@@ -38,6 +38,7 @@ class XdpRig {
   void put(std::uint32_t slot, const engine::UniqueFd& program) const;
 
   bool frags_;
+  bool by_helpers_;
   engine::UniqueFd slots_;
   engine::UniqueFd split_;        // drops so many bytes in front as the first four say, then calls the filter
   std::size_t linear_bytes_ = 0;  // of a frame that is longer

@@ -178,6 +178,24 @@ TEST(Filter, EachOfTheFiltersTestedMatchesSomeFramesAndNotOthers) {
   }
 }
 
+// The engine may keep CAP_BPF for reloads and no more.
+TEST(FilterDeathTest, NeedsNoCapPerfmon) {
+  NEEDS_ROOT();
+  EXPECT_EXIT(
+      {
+        bpf::RootConfig config;
+        config.filter = "";
+        auto root = bpf::RootProgram::load(config);
+        drop_capabilities({CAP_PERFMON, CAP_SYS_ADMIN});
+        std::string errors;
+        for (const char* text : filter_texts()) errors += error_of([&] { root.set_filter(text); });
+        for (const char* text : filter_texts()) errors += error_of([&] { bpf::TapFilter().load(text); });
+        std::fprintf(stderr, "errors: <%s>\n", errors.c_str());
+        _exit(0);
+      },
+      testing::ExitedWithCode(0), "errors: <>");
+}
+
 TEST(Filter, RefusesABadTextInLibpcapsWords) {
   EXPECT_EQ(error_of([] { bpf::compile_filter("port http-or-so"); }).find("2: filter \"port http-or-so\": "), 0U);
   EXPECT_NE(error_of([] { bpf::compile_filter("tcp and and"); }).find("syntax error"), std::string::npos);
