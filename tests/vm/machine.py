@@ -150,6 +150,19 @@ class Machine:
         self.scripts.sendall(base64.b64encode(script.encode()) + b"\n")
         return self.answer()
 
+    def await_sh(self, condition, timeout_s=60):
+        """Waits until the shell condition holds in the guest."""
+        self.sh(f"""for try in $(seq {timeout_s * 10}); do
+              {{ {condition}; }} && exit
+              sleep 0.1
+            done
+            exit 1""", timeout_s=timeout_s * 3)
+
+    def await_quiet(self, interface):
+        """Waits until nothing more arrives there: what was sent from outside is on its way for a while."""
+        self.await_sh(f"""before=$received; received=$(cat /sys/class/net/{interface}/statistics/rx_packets)
+              [ "$received" = "$before" ] || {{ sleep 0.3; false; }}""")
+
     def qmp(self, command, **arguments):
         self.control.sendall(json.dumps({"execute": command, "arguments": arguments}).encode() + b"\n")
         while True:

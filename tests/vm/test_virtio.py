@@ -21,13 +21,7 @@ def capture(machine, tap_host, *options):
     with Probed(machine) as hits:
         engine = Engine(machine, "--iface", "cap0", "--take-all", *options)
         sent = tap_host.send(COUNT, flows=64, per_second=2000)
-        # What is in flight when the engine ends would be nobody's.
-        machine.sh(f"""for try in $(seq 300); do
-              received=$(cat /sys/class/net/cap0/statistics/rx_packets)
-              [ "$received" = "$before" ] && exit
-              before=$received
-              sleep 0.3
-            done""", timeout_s=120)
+        machine.await_quiet("cap0")
         summary = engine.finish()
     return summary, sent, hits, engine.log()
 

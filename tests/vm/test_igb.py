@@ -1,0 +1,72 @@
+"""Intel's igb with four hardware queues on NUMA node 1: RSS, a link that goes down at the attach, frames of full length."""
+
+import re
+
+import pytest
+from guest import Engine, Probed, generate, set_probes, taken
+from machine import Nic
+
+QUEUES = 4
+
+
+@pytest.fixture(scope="module")
+def machine(boot):
+    machine = boot([Nic("cap0", "igb", hub=0, node=1), Nic("gen0", hub=0)], cpus=4)
+    machine.sh("ip link set cap0 up && ip link set gen0 up")
+    machine.await_sh("[ $(cat /sys/class/net/cap0/carrier) = 1 ]")
+    set_probes(machine)
+    return machine
+
+
+def capture(machine, *options, count, size=64):
+    """One run of the engine on cap0 until `count` frames are taken; (summary, frames sent, hits of the probes, log)."""
+    with Probed(machine) as hits:
+        engine = Engine(machine, "--iface", "cap0", "--take-all", *options)
+        sent = taken(generate(machine, "gen0", "--count", count, "--rate", 2000, "--flows", 64, "--size", size))
+        machine.await_quiet("cap0")
+        summary = engine.finish()
+    return summary, sent, hits, engine.log()
+
+
+def test_zero_copy_on_every_hardware_queue(machine):
+    # More frames than a fill ring holds: a queue whose ring was empty when igb took it up would stall.
+    summary, sent, hits, log = capture(machine, count=8000)
+    assert [queue["mode"] for queue in summary["queues"]] == ["zerocopy"] * QUEUES, log
+    assert all(queue["rx_packets"] > 0 for queue in summary["queues"]), summary["queues"]
+    assert summary["totals"]["unaccounted"] == 0
+    # "ready" was said with the link up again: nothing that was sent from then on is missing.
+    assert summary["totals"]["xdp_seen"] == sent == 8000
+    assert hits == {"delivered": sent, "copied": 0, "generic": 0}
+
+
+def test_long_frames_arrive_in_one_piece(machine):
+    # igb splits frames over descriptors of 2 KiB chunks without marking them as continued.
+    summary, sent, hits, log = capture(machine, count=500, size=1514)
+    assert "bytes a queue" in log and int(re.search(r"frames of (\d+) bytes", log).group(1)) >= 4096
+    assert summary["totals"]["rx_packets"] + summary["totals"]["rx_ring_full"] == sent == 500
+    assert summary["totals"]["rx_bytes"] == summary["totals"]["rx_packets"] * 1514
+    assert hits == {"delivered": sent, "copied": 0, "generic": 0}
+
+
+def test_copy_and_generic_mode_are_called_so(machine):
+    for mode, generic in (("copy", 0), ("skb", 500)):
+        summary, sent, hits, log = capture(machine, "--mode", mode, count=500)
+        assert {queue["mode"] for queue in summary["queues"]} == {mode}, log
+        assert summary["totals"]["unaccounted"] == 0
+        assert summary["totals"]["xdp_seen"] == sent == 500
+        assert hits["copied"] == 500 and hits["generic"] == generic
+
+
+def test_workers_and_memory_are_on_the_cards_node(machine):
+    engine = Engine(machine, "--iface", "cap0", "--take-all")
+    generate(machine, "gen0", "--count", 500, "--rate", 2000, "--flows", 64)
+    maps = machine.sh(f"cat /proc/{engine.pid}/numa_maps")
+    summary = engine.finish()
+    on_node_1 = machine.sh("cat /sys/devices/system/node/node1/cpulist").strip()
+    first, last = map(int, on_node_1.split("-"))
+    for queue in summary["queues"]:
+        assert queue["node"] == 1 and first <= queue["cpu"] <= last, queue
+    # Packet memory is what has a policy of its own.
+    packets = [line for line in maps.splitlines() if " prefer" in line]
+    pages = {node: sum(int(n) for line in packets for n in re.findall(rf"N{node}=(\d+)", line)) for node in (0, 1)}
+    assert packets and pages[1] >= QUEUES * 1024 and pages[0] == 0, maps
