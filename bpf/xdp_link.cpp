@@ -121,6 +121,10 @@ XdpLink& XdpLink::operator=(XdpLink&& other) noexcept {
   return *this;
 }
 
+void XdpLink::update(int program_fd) {
+  if (bpf_link_update(link_.get(), program_fd, nullptr) != 0) throw kernel_error("exchange the root program", errno);
+}
+
 void XdpLink::detach() noexcept {
   if (!link_.valid()) return;
   // Closing alone would leave the program there if a child process had inherited the descriptor.

@@ -36,6 +36,10 @@ class XdpLink {
 
   void detach() noexcept;  // may be called again
 
+  // Another program in the place of the one attached, in one step: each frame is seen by the one or the other. Throws
+  // SetupError; then the old one stays.
+  void update(int program_fd);
+
   bool attached() const noexcept { return link_.valid(); }
   int fd() const noexcept { return link_.get(); }
   AttachMode mode() const noexcept { return attached() ? mode_ : AttachMode::detached; }  // as read back

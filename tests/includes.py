@@ -31,8 +31,13 @@ def wrong_directions():
 
 
 def compiles_alone(header, build, compiler):
-    flags = ["-std=c++20", "-fsyntax-only", "-x", "c++", f"-I{ROOT}", f"-I{build}", "-isystem", f"{build}/bpf/skel",
-             "-isystem", "/usr/include/luajit-2.1"]
+    if header.name.endswith(".bpf.h"):  # part of a BPF program
+        multiarch = subprocess.run([*compiler, "-print-multiarch"], capture_output=True, text=True).stdout.strip()
+        compiler = ["clang", "-target", "bpf"]
+        flags = ["-fsyntax-only", "-x", "c", f"-I{ROOT}", f"-I/usr/include/{multiarch}"]
+    else:
+        flags = ["-std=c++20", "-fsyntax-only", "-x", "c++", f"-I{ROOT}", f"-I{build}",
+                 "-isystem", f"{build}/bpf/skel", "-isystem", "/usr/include/luajit-2.1"]
     done = subprocess.run([*compiler, *flags, str(header)], capture_output=True, text=True)
     first_error = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr)
     return None if done.returncode == 0 else f"{header.relative_to(ROOT)} does not compile alone: {first_error}"

@@ -25,7 +25,8 @@ Lossy::Lossy(std::uint32_t queues, std::uint32_t lose_queue, lose_at where) {
   skeleton->rodata->lose_queue = lose_queue;
   bpf_map__set_max_entries(skeleton->maps.root_counts, queues);
   bpf_map__set_max_entries(skeleton->maps.root_sockets, queues);
-  for (bpf_map* map : {skeleton->maps.root_block, skeleton->maps.root_block_nets, skeleton->maps.root_slots})
+  for (bpf_map* map : {skeleton->maps.root_now, skeleton->maps.root_block, skeleton->maps.root_block_nets,
+                       skeleton->maps.root_bypass, skeleton->maps.root_rates, skeleton->maps.root_slots})
     bpf_map__set_autocreate(map, false);
   for (bpf_program* program : {skeleton->progs.root, skeleton->progs.root_deliver, skeleton->progs.root_pass})
     bpf_program__set_autoload(program, false);

@@ -1,7 +1,6 @@
 // The root program, one frame at a time: frame in, verdict and counter out (BPF_PROG_TEST_RUN, queue 0).
 #include <bpf/bpf.h>
 
-#include <array>
 #include <type_traits>
 
 #include "bpf/root_program.h"
@@ -160,24 +159,6 @@ TEST(Root, CountsAMatchWithoutASocketAsNoSocket) {
   EXPECT_EQ(run_udp(root, "10.0.0.1"), static_cast<std::uint32_t>(XDP_PASS));
   EXPECT_EQ(root.counters(0).no_socket, 1U);
   EXPECT_EQ(root.counters(0).passed, 0U);
-}
-
-// The program's own map of a type, found by the kernel's ids.
-engine::UniqueFd map_of(const bpf::RootProgram& root, std::uint32_t type) {
-  std::array<std::uint32_t, 16> ids = {};
-  bpf_prog_info info = {};
-  info.nr_map_ids = ids.size();
-  info.map_ids = reinterpret_cast<std::uintptr_t>(ids.data());
-  std::uint32_t size = sizeof info;
-  EXPECT_EQ(bpf_obj_get_info_by_fd(root.program_fd(), &info, &size), 0);
-  for (std::uint32_t i = 0; i < info.nr_map_ids; ++i) {
-    engine::UniqueFd fd(bpf_map_get_fd_by_id(ids[i]));
-    bpf_map_info map = {};
-    size = sizeof map;
-    EXPECT_EQ(bpf_obj_get_info_by_fd(fd.get(), &map, &size), 0);
-    if (map.type == type) return fd;
-  }
-  return {};
 }
 
 TEST(Root, PassesAllFramesWhenTheFilterIsMissing) {

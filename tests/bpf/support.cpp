@@ -158,6 +158,35 @@ std::string error_of(const std::function<void()>& step) {
   return {};
 }
 
+namespace {
+
+engine::UniqueFd map_where(const bpf::RootProgram& root, const std::function<bool(const bpf_map_info&)>& is_wanted) {
+  std::array<std::uint32_t, 16> ids = {};
+  bpf_prog_info info = {};
+  info.nr_map_ids = ids.size();
+  info.map_ids = reinterpret_cast<std::uintptr_t>(ids.data());
+  std::uint32_t size = sizeof info;
+  check(bpf_obj_get_info_by_fd(root.program_fd(), &info, &size) == 0, "read the program's maps");
+  for (std::uint32_t i = 0; i < info.nr_map_ids; ++i) {
+    engine::UniqueFd fd(bpf_map_get_fd_by_id(ids[i]));
+    bpf_map_info map = {};
+    size = sizeof map;
+    check(bpf_obj_get_info_by_fd(fd.get(), &map, &size) == 0, "read a map's name");
+    if (is_wanted(map)) return fd;
+  }
+  return {};
+}
+
+}  // namespace
+
+engine::UniqueFd map_named(const bpf::RootProgram& root, const std::string& name) {
+  return map_where(root, [&](const bpf_map_info& map) { return name == map.name; });
+}
+
+engine::UniqueFd map_of(const bpf::RootProgram& root, std::uint32_t type) {
+  return map_where(root, [&](const bpf_map_info& map) { return map.type == type; });
+}
+
 std::uint64_t sum_of_verdicts(const root_counters& c) {
   return c.passed + c.blocked + c.rate_limited + c.bypassed + c.no_socket + c.slot_dropped + c.redirected;
 }

@@ -73,6 +73,10 @@ double run_ns(int program_fd, std::span<const std::uint8_t> frame, std::uint32_t
 // The message of the SetupError that `step` throws, with its exit code: "4: attach to ...". Empty if it throws none.
 std::string error_of(const std::function<void()>& step);
 
+// A map that the program uses, by its name or by its type; invalid if there is none.
+engine::UniqueFd map_named(const bpf::RootProgram& root, const std::string& name);
+engine::UniqueFd map_of(const bpf::RootProgram& root, std::uint32_t type);
+
 std::uint64_t sum_of_verdicts(const root_counters& counters);
 
 }  // namespace bpf_test
