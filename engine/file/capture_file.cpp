@@ -11,7 +11,9 @@
 #include <cerrno>
 #include <cstring>
 
+#include "bpf/filter.h"
 #include "engine/base/error.h"
+#include "engine/packet_filter.h"
 
 namespace engine {
 namespace {
@@ -62,10 +64,6 @@ CaptureFile::CaptureFile(const std::string& path, int interrupt_fd)
   ::fclose(stream);  // libpcap closes it only with the handle
   if (input_->interrupted) throw SetupError(ExitCode::done, "read " + name_, "interrupted before the first packet");
   throw SetupError(ExitCode::bad_usage, "read " + name_, words.data(), "give a pcap or pcapng file");
-}
-
-CaptureFile::~CaptureFile() {
-  if (filtered_) ::pcap_freecode(&filter_);
 }
 
 void CaptureFile::open_input(const std::string& path) {
@@ -119,16 +117,11 @@ std::uint16_t CaptureFile::file_link_type() const {
 }
 
 void CaptureFile::set_filter(const std::string& expression) {
-  bpf_program program{};
-  if (::pcap_compile(handle_.get(), &program, expression.c_str(), 1, PCAP_NETMASK_UNKNOWN) != 0)
-    throw SetupError(ExitCode::bad_usage, "filter '" + expression + "'", ::pcap_geterr(handle_.get()));
-  if (filtered_) ::pcap_freecode(&filter_);
-  filter_ = program;
-  filtered_ = true;
+  filter_ = bpf::compile_filter(expression, bpf::filter_snaplen_bytes, datalink());
 }
 
 bool CaptureFile::matches(const CapturedPacket& packet) const noexcept {
-  return !filtered_ || ::pcap_offline_filter(&filter_, packet.header, packet.bytes) != 0;
+  return filter_.empty() || is_selected(filter_, packet.bytes, packet.header->len, packet.header->caplen);
 }
 
 bool CaptureFile::next(CapturedPacket& packet) noexcept {

@@ -5,6 +5,7 @@
 // reader thread goes on. interrupt() may be called by any thread.
 #pragma once
 
+#include <linux/filter.h>
 #include <pcap/pcap.h>
 #include <sys/types.h>
 
@@ -12,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "engine/base/unique_fd.h"
 #include "engine/decode/decode.h"
@@ -33,9 +35,9 @@ class CaptureFile {
   CaptureFile(const std::string& path, int interrupt_fd);
   CaptureFile(const CaptureFile&) = delete;
   CaptureFile& operator=(const CaptureFile&) = delete;
-  ~CaptureFile();
+  ~CaptureFile() = default;
 
-  // What matches() tells from then on. Throws SetupError(bad_usage) with libpcap's words.
+  // What matches() tells from then on: the same as live (bpf/filter.h). Throws SetupError(bad_usage).
   void set_filter(const std::string& expression);
   bool matches(const CapturedPacket& packet) const noexcept;
 
@@ -71,8 +73,7 @@ class CaptureFile {
   std::string name_;
   std::unique_ptr<Input> input_;  // its address is the FILE's cookie: outlives handle_, which owns the FILE
   std::unique_ptr<pcap_t, Close> handle_;
-  bpf_program filter_{};
-  bool filtered_ = false;
+  std::vector<sock_filter> filter_;  // empty: none
   LinkType link_ = LinkType::other;
   std::string failure_;
 };

@@ -234,7 +234,19 @@ TEST(FileSource, RefusesAFilterThatDoesNotCompile) {
   filtered.filter = "udp prt 7";
   const auto [code, message] = setup_error([&] { FileSource source(filtered); });
   EXPECT_EQ(code, engine::ExitCode::bad_usage);
-  EXPECT_EQ(message.rfind("filter 'udp prt 7': ", 0), 0u) << message;
+  EXPECT_EQ(message.rfind("filter \"udp prt 7\": ", 0), 0u) << message;
+}
+
+// The same language as live, where neither could be had.
+TEST(FileSource, RefusesAFilterThatCouldNotRunInTheKernel) {
+  const TemporaryFile file(pcap({}));
+  for (const char* text : {"ip6 protochain 6", "inbound", "outbound", "ifindex 3"}) {
+    FileOptions filtered = options(file);
+    filtered.filter = text;
+    const auto [code, message] = setup_error([&] { FileSource source(filtered); });
+    EXPECT_EQ(code, engine::ExitCode::bad_usage);
+    EXPECT_EQ(message.rfind(std::string("filter \"") + text + "\": ", 0), 0u) << message;
+  }
 }
 
 TEST(FileSource, EndsAfterTheNumberOfPacketsAskedFor) {
