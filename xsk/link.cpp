@@ -45,14 +45,6 @@ Netlink open_netlink(unsigned groups) {
   return netlink;
 }
 
-DeviceCounters counters_of(const nlattr* attribute) noexcept {
-  // Kernels append members: what is shorter than ours leaves the rest 0.
-  rtnl_link_stats64 raw{};
-  std::memcpy(&raw, mnl_attr_get_payload(attribute),
-              std::min<std::size_t>(mnl_attr_get_payload_len(attribute), sizeof raw));
-  return {raw.rx_packets, raw.rx_dropped, raw.rx_missed_errors, raw.rx_errors, raw.tx_packets, raw.tx_dropped};
-}
-
 int take_attribute(const nlattr* attribute, void* into) {
   auto& link = *static_cast<LinkMessage*>(into);
   switch (mnl_attr_get_type(attribute)) {
@@ -69,7 +61,7 @@ int take_attribute(const nlattr* attribute, void* into) {
       link.has_carrier = mnl_attr_get_u8(attribute) != 0;
       break;
     case IFLA_STATS64:
-      link.counters = counters_of(attribute);
+      link.counters = device_counters(mnl_attr_get_payload(attribute), mnl_attr_get_payload_len(attribute));
       break;
     default:
       break;
@@ -185,6 +177,13 @@ bool wait_for_carrier(unsigned ifindex, std::chrono::milliseconds timeout) {
     if (ready(link)) return true;
   } while (await_event(events.get(), deadline));
   return false;
+}
+
+DeviceCounters device_counters(const void* payload, std::size_t bytes) noexcept {
+  // Kernels append members: what is shorter than ours leaves the rest 0.
+  rtnl_link_stats64 raw{};
+  std::memcpy(&raw, payload, std::min(bytes, sizeof raw));
+  return {raw.rx_packets, raw.rx_dropped, raw.rx_missed_errors, raw.rx_errors, raw.tx_packets, raw.tx_dropped};
 }
 
 std::optional<DeviceCounters> read_device_counters(unsigned ifindex) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -47,6 +48,9 @@ struct DeviceCounters {
   std::uint64_t nic_seen() const noexcept { return rx_packets; }
   std::uint64_t nic_dropped() const noexcept { return rx_dropped + rx_missed; }
 };
+
+// From the payload of IFLA_STATS64.
+DeviceCounters device_counters(const void* payload, std::size_t bytes) noexcept;
 
 // Nothing if the interface is gone.
 std::optional<DeviceCounters> read_device_counters(unsigned ifindex);
