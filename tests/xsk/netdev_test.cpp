@@ -48,7 +48,7 @@ TEST(Netdev, KnowsNothingOfWhatAnOlderKernelDoesNotSay) {
 class NetdevInLab : public Lab {};
 
 TEST_F(NetdevInLab, HearsOfVethWhatItsDriverHas) {
-  const NetdevFeatures features = read_netdev_features(near_link_.ifindex);
+  const NetdevFeatures features = read_netdev_features(read_link(near()).ifindex);
   if (!features.xdp) GTEST_SKIP() << "this kernel has no netdev family (Linux 6.3)";
   EXPECT_TRUE(features.can(NetdevFeatures::basic));
   EXPECT_FALSE(features.can(NetdevFeatures::zerocopy));
