@@ -1,6 +1,7 @@
-// Writes what the fuzzers start from: seeds FOLDER makes FOLDER/decode, FOLDER/pcap and FOLDER/protocol.
+// Writes what the fuzzers start from: seeds FOLDER makes FOLDER/decode, pcap, protocol and filter.
 #include <filesystem>
 #include <fstream>
+#include <random>
 
 #include "tests/decode/capture_writer.h"
 #include "tests/plugins/messages.h"
@@ -18,7 +19,7 @@ int main(int count, char** arguments) {
   using test::operator+;
   if (count != 2) return 2;
   const std::filesystem::path folder = arguments[1];
-  for (const char* name : {"decode", "pcap", "protocol"}) std::filesystem::create_directories(folder / name);
+  for (const char* name : {"decode", "pcap", "protocol", "filter"}) std::filesystem::create_directories(folder / name);
   std::vector<test::Record> records;
   int number = 0;
   for (const test::Bytes& frame : test::sample_frames()) {
@@ -34,6 +35,12 @@ int main(int count, char** arguments) {
     const bool is_tcp = frame[23] == 6;
     write(folder / "protocol" / std::to_string(number++),
           test::Bytes{static_cast<std::uint8_t>(is_tcp ? 1 : 2)} + test::Bytes(frame.begin() + 34, frame.end()));
+  }
+  std::mt19937 random(1);  // bytes to choose terms by; any do
+  for (number = 0; number < 64; ++number) {
+    test::Bytes bytes(200);
+    for (std::uint8_t& byte : bytes) byte = static_cast<std::uint8_t>(random());
+    write(folder / "filter" / std::to_string(number), bytes);
   }
   write(folder / "pcap" / "micro", test::pcap(records));
   write(folder / "pcap" / "nano", test::pcap(records, {.nanoseconds = true}));
