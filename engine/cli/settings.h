@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "engine/cli/log.h"
+#include "engine/tap/packet_ring.h"
 #include "xsk/mode.h"
 
 namespace engine::cli {
@@ -80,10 +81,11 @@ struct Settings {
   std::uint32_t workers = 0;  // 0: min(queues, cores of the NIC's node - 1), at least 1
   std::string cpus;           // "2-5,8"; empty: chosen by topology. Well-formed: see parse_cpu_list
   WaitMode wait = WaitMode::automatic;
-  std::uint32_t rx_ring_entries = 0;  // per queue; 0: follows the NIC's ring
-  std::uint32_t frames = 0;           // per queue; 0: the RX ring's and the NIC's
-  double duration_s = 0;              // 0: until stopped
-  std::uint64_t count = 0;            // packets; 0: no limit
+  std::uint32_t rx_ring_entries = 0;                // per queue; 0: follows the NIC's ring
+  std::uint32_t frames = 0;                         // per queue; 0: the RX ring's and the NIC's
+  std::size_t tap_ring_bytes = kDefaultRing_bytes;  // of each AF_PACKET socket
+  double duration_s = 0;                            // 0: until stopped
+  std::uint64_t count = 0;                          // packets; 0: no limit
 
   std::vector<PluginSetting> plugins;
 

@@ -174,6 +174,11 @@ void add_running(std::vector<Option>& to, Settings& s) {
            .help = "packet buffers of a queue; default: the RX ring's entries and the NIC's",
            .value = power_of_two(s.frames, 64, 65536),
            .config_key = "capture.frames"},
+          {.name = "tap-ring",
+           .value_name = "SIZE",
+           .help = "AF_PACKET: the ring of each socket; larger outlasts longer pauses, at the cost of the caches",
+           .value = size_in_bytes(s.tap_ring_bytes, kMinRing_bytes, kMaxRing_bytes),
+           .config_key = "capture.tap_ring"},
           {.name = "hugepages",
            .value_name = "HOW",
            .help = "auto, on or off: packet buffers in 2 MB pages; auto where some are free",
@@ -287,7 +292,7 @@ std::vector<Option> plugin_options(PluginSetting& p) {
 bool is_live_only(std::string_view name) {
   constexpr std::string_view live[] = {"queues",     "mode",       "outgoing", "take-all", "block",     "never-block",
                                        "bypass",     "rate-limit", "hints",    "control",  "no-reload", "replace",
-                                       "no-promisc", "wait",       "rx-ring",  "frames",   "hugepages"};
+                                       "no-promisc", "wait",       "rx-ring",  "frames",   "hugepages", "tap-ring"};
   return std::find(std::begin(live), std::end(live), name) != std::end(live);
 }
 

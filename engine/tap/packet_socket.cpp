@@ -4,6 +4,7 @@
 #include "engine/tap/packet_socket.h"
 
 #include <linux/filter.h>
+#include <linux/if_arp.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <netinet/in.h>
@@ -70,6 +71,12 @@ void PacketSocket::bind(const PacketSocketConfig& config) {
   if (::bind(fd(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
     throw SetupError(ExitCode::machine_cannot, "bind " + object_,
                      errno == ENODEV || errno == ENXIO ? "there is no such interface any more" : words(errno));
+  socklen_t length = sizeof address;
+  ::getsockname(fd(), reinterpret_cast<sockaddr*>(&address), &length);
+  if (address.sll_hatype != ARPHRD_ETHER && address.sll_hatype != ARPHRD_LOOPBACK)
+    throw SetupError(ExitCode::machine_cannot, config.interface_name,
+                     "its packets are not Ethernet frames (hardware type " + std::to_string(address.sll_hatype) + ")",
+                     "capture on the interface below it");
 }
 
 void PacketSocket::join_fanout(const PacketSocketConfig& config) {

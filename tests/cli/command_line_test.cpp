@@ -252,6 +252,12 @@ TEST_F(CommandLine, RingSizesArePowersOfTwo) {
             "--frames 1000: is not a power of two; give a power of two, 64..65536");
 }
 
+TEST_F(CommandLine, ATapsRingIsASize) {
+  EXPECT_EQ(parse_command_line(Args{"--iface", "a", "--tap-ring", "64MiB"}).tap_ring_bytes, 64u << 20);
+  EXPECT_EQ(refused({"--iface", "a", "--tap-ring", "64kB"}),
+            "--tap-ring 64kB: must be a size in 1MiB..1GiB; for example 64MiB");
+}
+
 TEST_F(CommandLine, ADumpReadsBackToTheSameSettings) {
   const ConfigFile first(R"lua(
     capture { interface = "eth0", filter = "host \"x\" or\n\0011 \\", block = { "10.0.0.0/8", "::1" }, duration = 0.1,

@@ -345,6 +345,18 @@ TEST_F(PacketSocketTest, TellsThatTheInterfaceHasGoneAndKeepsWhatArrived) {
   tap.expect_closed(10);
 }
 
+TEST_F(PacketSocketTest, RefusesWhatIsNotEthernet) {
+  if (!run("ip tuntap add tap_test mode tun && ip link set tap_test up")) GTEST_SKIP() << "needs /dev/net/tun";
+  try {
+    PacketSocket::open(config_for("tap_test"));
+    ADD_FAILURE();
+  } catch (const SetupError& error) {
+    EXPECT_EQ(error.code(), ExitCode::machine_cannot);
+    EXPECT_EQ(std::string(error.what()),
+              "tap_test: its packets are not Ethernet frames (hardware type 65534); capture on the interface below it");
+  }
+}
+
 TEST_F(PacketSocketTest, NamesTheCapabilityThatIsMissing) {
   std::string line;
   std::thread([&] {  // capabilities are a thread's own
