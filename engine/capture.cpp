@@ -1,6 +1,7 @@
 #include "engine/capture.h"
 
 #include "engine/cli/expand.h"
+#include "engine/source/tap_port.h"
 #include "engine/source/xdp_port.h"
 #include "numa/topology.h"
 
@@ -8,8 +9,13 @@ namespace engine {
 
 Capture::Capture(const cli::Settings& settings, const cli::Log& log, std::optional<bpf::RootProgram> ready,
                  bool plugins_block) {
-  for (const cli::CapturedDevice& captured : cli::expand(cli::read_host_network(), settings.interfaces, false)) {
+  const bool tap = settings.mode == xsk::RequestedMode::afpacket;
+  for (const cli::CapturedDevice& captured : cli::expand(cli::read_host_network(), settings.interfaces, tap)) {
     if (!captured.note.empty()) log.info("captures " + captured.device.name + ": " + captured.note);
+    if (tap) {
+      ports_.push_back(std::make_unique<TapPort>(captured.device, settings, log));
+      continue;
+    }
     XdpPortConfig config;
     config.interface = captured.device.name;
     config.queues = captured.device.queues;

@@ -103,15 +103,12 @@ class LiveRun {
 };
 
 void LiveRun::prepare() {
-  if (settings_.mode == xsk::RequestedMode::afpacket)
-    throw SetupError(ExitCode::machine_cannot, "--mode afpacket", "AF_PACKET is not built yet",
-                     "use auto, zerocopy, copy or skb");
-  cli::require_consent(settings_);
+  if (settings_.mode != xsk::RequestedMode::afpacket) cli::require_consent(settings_);
   cli::require_capabilities("capture on " + settings_.first_interface());
   outputs_ = open_outputs(settings_, false, [this] { return look(); });
   plugins_.emplace(settings_, bpf::filter_ethernet);  // before the interface is touched
   capture_.emplace(settings_, log_, std::nullopt, plugins_->uses(ENGINE_USE_BLOCK));
-  if (plugins_->uses(ENGINE_USE_BLOCK)) make_blocker();
+  if (plugins_->uses(ENGINE_USE_BLOCK) && !programs().empty()) make_blocker();
   if (!settings_.no_promisc)
     for (const auto& port : capture_->ports()) promiscuous_.emplace_back(port->link().name);
   load_analyses();
@@ -246,7 +243,7 @@ std::vector<cap_value_t> LiveRun::capabilities_to_keep() {
   std::thread([this, &needs_none] {
     try {
       cli::drop_privileges();
-      for (bpf::RootProgram* program : programs()) program->counters(0);
+      capture_->ledger(false);
       needs_none = true;
     } catch (const SetupError&) {
     }

@@ -13,6 +13,7 @@
 #include "engine/base/error.h"
 #include "engine/clock.h"
 #include "engine/decode/decode.h"
+#include "engine/tap/packet_socket.h"
 
 namespace engine {
 namespace {
@@ -22,6 +23,7 @@ constexpr std::uint32_t kEmptyRoundsPerCheck = 4096;
 // How long what arrived before the detach may take to be analysed; the rest is drained unseen and counted.
 constexpr std::uint64_t kDrainLimit_ns = 2'000'000'000;
 constexpr int kPollTimeout_ms = 100;
+constexpr std::uint8_t kFromKernel = 2;  // _ts_source
 
 // One writer: a plain load and store, no locked instruction.
 void add(std::atomic<std::uint64_t>& counter, std::uint64_t n) noexcept {
@@ -65,7 +67,7 @@ void Worker::run() noexcept {
 }
 
 // The receive path, top-down: look, decode, plugins, publish, count; the batch gives its frames back as it goes.
-std::uint32_t Worker::serve(Lane& lane) noexcept {
+std::uint32_t Worker::serve_queue(Lane& lane) noexcept {
   const xsk::RxBatch batch = lane.queue->receive(batch_packets_);
   if (batch.empty()) {
     // A driver with an empty fill ring sleeps until it is told that there are frames again. Asked here and not only
@@ -73,23 +75,41 @@ std::uint32_t Worker::serve(Lane& lane) noexcept {
     if (lane.queue->needs_wakeup()) wake(lane);
     return 0;
   }
-
   const std::uint64_t now_ns = wall_ns();
   analysis_.advance_time(now_ns);
-  const std::uint32_t wanted = batch.size();
-  const std::uint32_t count = control_.limited ? take_from_budget(wanted) : wanted;
-
-  engine_packet* packets = analysis_.packets();
-  const double time = static_cast<double>(static_cast<std::int64_t>(now_ns - analysis_.epoch_ns()));
-  std::uint64_t bytes = 0;
-  decode_batch(
-      count, frames_,
+  const double time = since_epoch(now_ns);
+  return analyse(
+      lane, batch.size(),
       [&](std::uint32_t i) {
         return FrameSpan{lane.memory_offset + batch[i].offset, batch[i].len};
       },
-      packets);
+      [time](engine_packet& packet, std::uint32_t) { packet.time = time; });
+}
+
+// The same for a tap's frames, of which the kernel says when each came.
+std::uint32_t Worker::serve_tap(Lane& lane) noexcept {
+  const PacketBatch batch = lane.tap->receive(batch_packets_);
+  if (batch.empty()) return 0;
+  analysis_.advance_time(wall_ns());
+  return analyse(
+      lane, batch.size(),
+      [&](std::uint32_t i) {
+        return FrameSpan{std::uint64_t{lane.memory_offset} + batch[i].offset, batch[i].caplen, batch[i].len};
+      },
+      [&](engine_packet& packet, std::uint32_t i) {
+        packet.time = since_epoch(batch[i].time_ns);
+        packet._ts_source = kFromKernel;
+      });
+}
+
+template <typename Place, typename Stamp>
+std::uint32_t Worker::analyse(Lane& lane, std::uint32_t wanted, const Place& place, const Stamp& stamp) noexcept {
+  const std::uint32_t count = control_.limited ? take_from_budget(wanted) : wanted;
+  engine_packet* packets = analysis_.packets();
+  std::uint64_t bytes = 0;
+  decode_batch(count, frames_, place, packets);
   for (std::uint32_t i = 0; i < count; ++i) {
-    packets[i].time = time;
+    stamp(packets[i], i);
     packets[i].queue = lane.index;
     packets[i]._interface = lane.interface;
     bytes += packets[i].len;
@@ -106,6 +126,10 @@ std::uint32_t Worker::serve(Lane& lane) noexcept {
   add(lane.results_dropped, analysis_.results_dropped() - dropped);
   add(lane.plugin_errors, analysis_.plugin_errors() - errors);
   return wanted;
+}
+
+double Worker::since_epoch(std::uint64_t at_ns) const noexcept {
+  return static_cast<double>(static_cast<std::int64_t>(at_ns - analysis_.epoch_ns()));
 }
 
 // Everything behind the end of --count is skipped; workers share the budget, one atomic step a batch.
@@ -138,7 +162,11 @@ void Worker::idle() noexcept {
       eventfd_t times = 0;
       eventfd_read(wake_.get(), &times);
     }
-    if (woken) return;
+    if (woken) {  // by an error too, which goes when it is read
+      for (std::size_t i = 0; i < served_.size(); ++i)
+        if ((waits[i].revents & POLLERR) != 0) wake(*served_[i]);
+      return;
+    }
   }
   analysis_.advance_time(wall_ns());
   for (Lane* lane : served_) wake(*lane);
@@ -161,9 +189,15 @@ void Worker::change_lanes() noexcept {
   }
 }
 
-// Neither the rings nor poll() tell that an interface has gone; recvfrom() does (net/xdp/xsk.c: xsk_recvmsg).
+// Neither the rings nor poll() tell that an interface has gone; recvfrom() does (net/xdp/xsk.c: xsk_recvmsg). A tap
+// tells once that it is down.
 void Worker::wake(Lane& lane) noexcept {
   if (lane.fd < 0) return;
+  if (lane.tap != nullptr) {
+    if (const int error = take_packet_socket_error(lane.fd); error != 0)
+      lane.interface_state.store(error, std::memory_order_relaxed);
+    return;
+  }
   const int error = recvfrom(lane.fd, nullptr, 0, MSG_DONTWAIT, nullptr, nullptr) < 0 ? errno : 0;
   lane.interface_state.store(error == ENXIO || error == ENETDOWN ? error : 0, std::memory_order_relaxed);
 }
@@ -175,15 +209,20 @@ void Worker::drain() noexcept {
   for (Lane* lane : served_) {
     while (monotonic_ns() < give_up_ns && serve(*lane) > 0) {
     }
-    for (;;) {
-      const xsk::RxBatch unseen = lane->queue->receive(kMaxBatchPackets);
-      if (unseen.empty()) break;
-      add(lane->skipped, unseen.size());
-    }
+    while (const std::uint32_t unseen = skip(*lane)) add(lane->skipped, unseen);
   }
   const std::uint64_t now_ns = wall_ns();
   analysis_.end_open_intervals(now_ns);
   analysis_.stop(now_ns, 0);
+}
+
+std::uint32_t Worker::skip(Lane& lane) noexcept {
+  if (lane.tap != nullptr) {
+    const PacketBatch unseen = lane.tap->receive(kMaxBatchPackets);
+    return unseen.size();
+  }
+  const xsk::RxBatch unseen = lane.queue->receive(kMaxBatchPackets);
+  return unseen.size();
 }
 
 }  // namespace engine

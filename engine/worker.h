@@ -12,6 +12,7 @@
 
 #include "engine/analysis.h"
 #include "engine/base/unique_fd.h"
+#include "engine/tap/packet_queue.h"
 #include "xsk/rx_queue.h"
 
 namespace engine {
@@ -40,12 +41,13 @@ struct RunControl {
 
 // One queue of a worker. Counters have one writer, the worker; others read them relaxed for the status line.
 struct Lane {
-  // Changed only while the lane is not served.
+  // Changed only while the lane is not served. One of the two is set.
   xsk::RxQueue* queue = nullptr;
+  PacketQueue* tap = nullptr;
   int fd = -1;                      // the socket: polled and woken; -1 in tests over heap memory
   std::uint16_t index = 0;          // the NIC's queue
   std::uint16_t interface = 0;      // among those that are captured
-  std::uint32_t memory_offset = 0;  // of the queue's UMEM within the worker's frame memory
+  std::uint32_t memory_offset = 0;  // of the queue's UMEM or ring within the worker's frame memory
 
   // Its worker serves it (written by the main thread) and does so (by the worker, which tells by notify_all()).
   std::atomic<bool> wanted{true};
@@ -77,7 +79,13 @@ class Worker {
   std::uint64_t cpu_ns() const noexcept { return cpu_ns_; }
 
  private:
-  std::uint32_t serve(Lane& lane) noexcept;
+  std::uint32_t serve(Lane& lane) noexcept { return lane.tap != nullptr ? serve_tap(lane) : serve_queue(lane); }
+  std::uint32_t serve_queue(Lane& lane) noexcept;
+  std::uint32_t serve_tap(Lane& lane) noexcept;
+  template <typename Place, typename Stamp>
+  std::uint32_t analyse(Lane& lane, std::uint32_t wanted, const Place& place, const Stamp& stamp) noexcept;
+  std::uint32_t skip(Lane& lane) noexcept;
+  double since_epoch(std::uint64_t at_ns) const noexcept;
   std::uint32_t take_from_budget(std::uint32_t wanted) noexcept;
   void change_lanes() noexcept;
   void idle() noexcept;

@@ -115,14 +115,13 @@ PacketStatistics PacketSocket::statistics() noexcept {
 }
 
 // packet_notifier() in net/packet/af_packet.c: both ways down set the socket's error; removal also takes the binding.
-int PacketSocket::take_error() noexcept {
+int take_packet_socket_error(int fd) noexcept {
   int error = 0;
   socklen_t length = sizeof error;
-  ::getsockopt(fd(), SOL_SOCKET, SO_ERROR, &error, &length);
+  ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length);
   sockaddr_ll address{};
   length = sizeof address;
-  if (::getsockname(fd(), reinterpret_cast<sockaddr*>(&address), &length) == 0 && address.sll_ifindex <= 0)
-    return ENXIO;
+  if (::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length) == 0 && address.sll_ifindex <= 0) return ENXIO;
   return error;
 }
 

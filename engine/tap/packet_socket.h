@@ -56,10 +56,6 @@ class PacketSocket {
   // before they overflow.
   PacketStatistics statistics() noexcept;
 
-  // 0; ENETDOWN after the interface went down (once: the next call says 0, and frames arrive again when it is up);
-  // ENXIO for ever once it has been removed or moved to another namespace. Also what makes poll() wait again.
-  int take_error() noexcept;
-
  private:
   struct Counts {
     std::atomic<std::uint64_t> rx_packets{0};
@@ -78,6 +74,11 @@ class PacketSocket {
   std::unique_ptr<Counts> counts_;
   std::optional<std::uint16_t> fanout_group_;
 };
+
+// What happened to a socket's interface: 0; ENETDOWN after it went down (once: the next call says 0, and frames arrive
+// again when it is up); ENXIO for ever once it was removed or moved to another namespace. Also what lets poll() wait
+// again. Any thread.
+int take_packet_socket_error(int fd) noexcept;
 
 // Lets those CPUs finish that are still delivering a frame by a filter which has been replaced. Made in advance, as it
 // needs CAP_NET_RAW; good for one wait.

@@ -1,0 +1,55 @@
+// An interface tapped by AF_PACKET: the traffic goes on to the kernel's stack, in both directions, and the workers get
+// copies. One socket per lane; with several the kernel deals the flows out to them, both directions of a connection to
+// one.
+//
+// Destruction order is the reverse of the members': sockets, then the addresses their rings lie in.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "bpf/filter.h"
+#include "bpf/tap_filter.h"
+#include "engine/cli/log.h"
+#include "engine/cli/settings.h"
+#include "engine/source/port.h"
+#include "engine/tap/packet_socket.h"
+#include "numa/range.h"
+
+namespace engine {
+
+class TapPort : public Port {
+ public:
+  // Throws SetupError. The settings and the log outlive the port.
+  TapPort(const cli::InterfaceSetting& interface, const cli::Settings& settings, const cli::Log& log);
+
+  std::string_view mode() const noexcept override { return "afpacket"; }
+  void open(std::span<const LanePlace> places) override;
+  void start() override;
+  void stop() override;
+  void close() override;
+  void add_ledgers(bool workers_ended, std::vector<QueueLedger>& lanes, std::vector<QueueLedger>& others) override;
+
+  // While packets arrive: each is judged by one of the two filters. Needs CAP_BPF. Throws SetupError.
+  void set_filter(const bpf::FilterExpression& filter);
+
+ private:
+  PacketStatistics counted(std::size_t lane);
+  void say_what_was_obtained() const;
+
+  std::string interface_;
+  bpf::FilterExpression filter_;  // what the kernel hands over
+  const cli::Settings& settings_;
+  const cli::Log& log_;
+  std::vector<bpf::TapFilter> filters_;   // parallel to the lanes; they and what they counted outlive the sockets
+  std::vector<PacketStatistics> closed_;  // what the sockets of a lane counted that are closed
+  std::vector<numa::AddressPart> parts_;
+  std::vector<UniqueFd> programs_;  // made before start(), when there may be no right to any more
+  std::vector<PacketSocket> sockets_;
+  std::optional<ReceiverFence> fence_;
+};
+
+}  // namespace engine
