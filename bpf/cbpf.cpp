@@ -53,7 +53,8 @@ class Section {
   bool never_matches(const sock_filter& insn) const {
     const bool loads = BPF_CLASS(insn.code) <= BPF_LDX;
     const std::uint8_t mode = BPF_MODE(insn.code);
-    if (loads && (mode == BPF_ABS || mode == BPF_IND || mode == BPF_MSH)) return insn.k > view_.last_offset();
+    if (loads && (mode == BPF_ABS || mode == BPF_IND || mode == BPF_MSH))
+      return insn.k > view_.last_offset(BPF_SIZE(insn.code));
     const std::uint8_t op = BPF_OP(insn.code);
     return BPF_CLASS(insn.code) == BPF_ALU && (op == BPF_DIV || op == BPF_MOD) && BPF_SRC(insn.code) == BPF_K &&
            insn.k == 0;

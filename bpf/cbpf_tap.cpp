@@ -25,7 +25,9 @@ class SkbView : public PacketView {
  public:
   using PacketView::PacketView;
 
-  std::uint32_t last_offset() const override { return INT_MAX - 4; }  // net/core/filter.c: bpf_skb_load_bytes
+  std::uint32_t last_offset(std::uint8_t) const override {
+    return INT_MAX - 4;
+  }  // net/core/filter.c: bpf_skb_load_bytes
 
   void load(std::uint8_t dst, std::uint8_t size, std::uint32_t k, EbpfWriter::Label outside) override {
     out_.set32(BPF_REG_2, k);
@@ -33,7 +35,7 @@ class SkbView : public PacketView {
   }
 
   void load_indirect(std::uint8_t size, std::uint32_t k, EbpfWriter::Label outside) override {
-    add_index(k, outside);
+    add_index(size, k, outside);
     load_at(A, size, outside);
   }
 
@@ -41,10 +43,10 @@ class SkbView : public PacketView {
 
  protected:
   // r2 = X + k. The sum must not wrap: libpcap compares X and k with the length one by one.
-  void add_index(std::uint32_t k, EbpfWriter::Label outside) {
+  void add_index(std::uint8_t size, std::uint32_t k, EbpfWriter::Label outside) {
     out_.move32(BPF_REG_2, X);
     out_.add(BPF_REG_2, static_cast<std::int32_t>(k));
-    out_.jump(BPF_JMP | BPF_JGT | BPF_K, BPF_REG_2, 0, static_cast<std::int32_t>(last_offset()), outside);
+    out_.jump(BPF_JMP | BPF_JGT | BPF_K, BPF_REG_2, 0, static_cast<std::int32_t>(last_offset(size)), outside);
   }
 
   // From offset r2 of what the socket buffer holds.
@@ -90,7 +92,7 @@ class TaggedSkbView : public SkbView {
   void load_indirect(std::uint8_t size, std::uint32_t k, EbpfWriter::Label outside) override {
     const EbpfWriter::Label behind = out_.label(), whole = out_.label(), loaded = out_.label();
     const std::int32_t first = tag_begin - bytes_of(size) + 1;  // that touches the tag
-    add_index(k, outside);
+    add_index(size, k, outside);
     out_.jump(BPF_JMP | BPF_JGE | BPF_K, BPF_REG_2, 0, tag_end, behind);
     out_.jump(BPF_JMP | BPF_JLT | BPF_K, BPF_REG_2, 0, first, whole);
     for (std::int32_t offset = first; offset < tag_end; ++offset) {

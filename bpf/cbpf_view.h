@@ -34,7 +34,7 @@ class PacketView {
   PacketView(const PacketView&) = delete;
   PacketView& operator=(const PacketView&) = delete;
 
-  virtual std::uint32_t last_offset() const = 0;  // no load of a packet starts behind it
+  virtual std::uint32_t last_offset(std::uint8_t size) const = 0;  // no load starts behind it
   virtual void load(std::uint8_t dst, std::uint8_t size, std::uint32_t k, EbpfWriter::Label outside) = 0;  // A or X
   virtual void load_indirect(std::uint8_t size, std::uint32_t k, EbpfWriter::Label outside) = 0;  // A, at X + k
   virtual void length(std::uint8_t dst) = 0;

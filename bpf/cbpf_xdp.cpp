@@ -23,7 +23,9 @@ class XdpView : public PacketView {
     out_.load(BPF_W, end, CTX, offsetof(xdp_md, data_end));
   }
 
-  std::uint32_t last_offset() const override { return max_packet_offset - 4; }
+  std::uint32_t last_offset(std::uint8_t size) const override {
+    return max_packet_offset - static_cast<std::uint32_t>(bytes_of(size));
+  }
 
   void load(std::uint8_t dst, std::uint8_t size, std::uint32_t k, EbpfWriter::Label outside) override {
     out_.move(T, data);
@@ -37,7 +39,7 @@ class XdpView : public PacketView {
     const std::uint8_t sum = frags_ || by_helpers_ ? offset : static_cast<std::uint8_t>(P);
     out_.move32(sum, X);
     out_.add(sum, static_cast<std::int32_t>(k));
-    out_.jump(BPF_JMP | BPF_JGT | BPF_K, sum, 0, max_packet_offset - 4, outside);
+    out_.jump(BPF_JMP | BPF_JGT | BPF_K, sum, 0, static_cast<std::int32_t>(last_offset(size)), outside);
     if (by_helpers_) {
       load_by_helper(A, size, outside);
       return to_host_order(A, size);

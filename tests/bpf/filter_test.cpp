@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdlib>
+#include <filesystem>
 #include <functional>
 #include <stdexcept>
 #include <thread>
@@ -115,6 +117,37 @@ TEST(Filter, JoinsProgramsAndNotTexts) {
   EXPECT_LT(matched, runs - runs / 50);
 }
 
+TEST(Filter, MeansWhatItMeansToLibpcapOverRecordedTraffic) {
+  NEEDS_ROOT();
+  if (std::getenv("ENGINE_CORPUS") == nullptr)
+    GTEST_SKIP() << "needs captures: set ENGINE_CORPUS to a folder of pcap and pcapng files";
+  std::vector<Frame> frames;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(std::getenv("ENGINE_CORPUS"))) {
+    if (!entry.is_regular_file()) continue;
+    for (Frame& frame : frames_of_capture(entry.path()))
+      if (frame.size() >= 14 && frame.size() <= 65535) frames.push_back(std::move(frame));
+  }
+  ASSERT_FALSE(frames.empty());
+  const XdpRig xdp(false), frags(true);
+  const TapRig tap;
+  std::uint64_t runs = 0;
+  for (const char* text : filter_texts()) {
+    const PcapFilter oracle(text);
+    const bpf::ClassicExpression classic = bpf::compile_expression(text);
+    const engine::UniqueFd linear = xdp.load(classic), split = frags.load(classic), tapped = tap.load(classic);
+    for (const Frame& frame : frames) {
+      const bool match = oracle.matches(frame), fits = frame.size() <= 3000;
+      bool good = frags.matches_split(split.get(), frame, std::min<std::size_t>(frame.size(), 14 + runs % 60)) == match;
+      if (fits) good = good && xdp.matches(linear.get(), frame) == match;
+      if (fits && TapRig::can_run(frame)) good = good && tap.matches(tapped.get(), frame) == match;
+      if (fits && TapRig::can_untag(frame)) good = good && tap.matches_untagged_by_kernel(tapped.get(), frame) == match;
+      ASSERT_TRUE(good) << text << ": " << testing::PrintToString(frame);
+      ++runs;
+    }
+  }
+  RecordProperty("runs", std::to_string(runs));
+}
+
 TEST(Filter, ReadsJumboFramesToTheirEnd) {
   NEEDS_ROOT();
   const XdpRig rig(true);
@@ -131,6 +164,11 @@ TEST(Filter, ReadsJumboFramesToTheirEnd) {
   EXPECT_TRUE(takes("ether[8996:4] = 0x0000ab00"));
   EXPECT_TRUE(takes("ether[len - 2] = 0xab"));
   EXPECT_FALSE(takes("ether[8997:4] >= 0")) << "ends behind the frame";
+  frame.resize(65535);
+  frame.back() = 0xcd;
+  EXPECT_TRUE(takes("ether[65534] = 0xcd"));
+  EXPECT_TRUE(takes("ether[len - 1] = 0xcd"));
+  EXPECT_TRUE(takes("ether[len - 4:4] = 0xcd"));
 }
 
 TEST(Filter, WithVlanInOnePluginsTextLeavesTheOthersAlone) {

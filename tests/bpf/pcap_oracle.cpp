@@ -25,6 +25,17 @@ bool PcapFilter::matches(std::span<const std::uint8_t> frame) const {
   return pcap_offline_filter(&program_->code, &header, frame.data()) != 0;
 }
 
+std::vector<std::vector<std::uint8_t>> frames_of_capture(const std::string& path) {
+  std::vector<std::vector<std::uint8_t>> frames;
+  char reason[PCAP_ERRBUF_SIZE];
+  const std::unique_ptr<pcap_t, decltype(&pcap_close)> pcap(pcap_open_offline(path.c_str(), reason), &pcap_close);
+  if (!pcap || pcap_datalink(pcap.get()) != DLT_EN10MB) return frames;
+  pcap_pkthdr* header = nullptr;
+  const u_char* bytes = nullptr;
+  while (pcap_next_ex(pcap.get(), &header, &bytes) == 1) frames.emplace_back(bytes, bytes + header->caplen);
+  return frames;
+}
+
 std::uint32_t interpret(const std::vector<sock_filter>& code, std::span<const std::uint8_t> frame) {
   std::vector<bpf_insn> program;
   for (const sock_filter& insn : code) program.push_back({insn.code, insn.jt, insn.jf, insn.k});

@@ -28,6 +28,9 @@ class PcapFilter {
   std::unique_ptr<Program> program_;
 };
 
+// The Ethernet frames of a capture file, as far as they were captured; none if it is no capture or not of Ethernet.
+std::vector<std::vector<std::uint8_t>> frames_of_capture(const std::string& path);
+
 // The interpreter over instructions made by a test; 0 is no match.
 std::uint32_t interpret(const std::vector<sock_filter>& code, std::span<const std::uint8_t> frame);
 
