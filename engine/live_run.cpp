@@ -240,13 +240,20 @@ void LiveRun::run_worker(std::size_t i) noexcept {
   } catch (const SetupError& error) {  // slower, not wrong: it runs wherever the scheduler puts it
     log_.warn(error.what());
   }
+  try {
+    cli::drop_privileges();
+  } catch (const SetupError& error) {
+    log_.warn(error.what());
+  }
   workers_[i]->run();
   collector_->worker_ended(i);
 }
 
-// From Linux 5.19 on maps are read and written through a descriptor without any capability; before, every bpf() call
+// What loads a filter and takes an interface anew when it is back; workers give that up too. With --no-reload nothing:
+// from Linux 5.19 on maps are read and written through a descriptor without any capability; before, every bpf() call
 // needs CAP_BPF. A thread that gives everything up tries it: capabilities are a thread's own.
 std::vector<cap_value_t> LiveRun::capabilities_to_keep() {
+  if (!settings_.no_reload) return {CAP_BPF, CAP_NET_ADMIN, CAP_NET_RAW, CAP_IPC_LOCK, CAP_PERFMON};
   bool needs_none = false;
   std::thread([this, &needs_none] {
     try {
