@@ -3,8 +3,8 @@
 //
 // A RootProgram owns descriptors only: program, maps, and (once attached) the link. It is loaded, attached, exchanged
 // and detached by the thread that sets up and ends the run; counters() and lists() may be used by any thread at any
-// time. The order at the end is the caller's: clear_socket() for each queue, detach(), then close the sockets, then
-// their memory.
+// time. The order at the end is the caller's: clear_socket() for each queue, detach() or pass(), then close the
+// sockets, then their memory.
 #pragma once
 
 #include <cstdint>
@@ -33,6 +33,10 @@ class RootProgram {
   // called again, also for an interface that came back: same maps, new link.
   void attach(unsigned ifindex, const std::string& ifname, AttachRequest request, Foreign foreign);
   void detach() noexcept { link_.detach(); }  // may be called again
+  // Instead of detach() where sockets must be closed before it: see XdpLink. pass() is detach() if nothing was
+  // prepared.
+  void prepare_pass() { link_.prepare_pass(); }
+  void pass() noexcept { link_.pass(); }
   AttachMode attach_mode() const noexcept { return link_.mode(); }
   // Why native was not obtained, in the kernel's words; empty if it was or was not asked for.
   const std::string& fallback_reason() const noexcept { return link_.fallback_reason(); }

@@ -4,6 +4,7 @@
 #include <bpf/libbpf.h>
 #include <linux/if_link.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -100,8 +101,7 @@ XdpLink XdpLink::attach(int program_fd, unsigned ifindex, const std::string& ifn
     if (request == AttachRequest::native && fd != -EPERM)
       throw engine::SetupError(engine::ExitCode::machine_cannot, "attach natively to " + ifname, native_refusal(-fd),
                                "leave the mode to the engine, or ask for generic XDP with --mode skb");
-    if (fd == -EPERM) throw kernel_error("attach to " + ifname, -fd);
-    throw kernel_error("attach to " + ifname, -fd).or_another_way();
+    throw kernel_error("attach to " + ifname, -fd);
   }
   link.link_.reset(fd);
   const Attached now = query(ifindex, ifname);
@@ -116,6 +116,7 @@ XdpLink& XdpLink::operator=(XdpLink&& other) noexcept {
   if (this != &other) {
     detach();
     link_ = std::move(other.link_);
+    pass_ = std::move(other.pass_);
     mode_ = other.mode_;
     fallback_reason_ = std::move(other.fallback_reason_);
   }
@@ -126,11 +127,31 @@ void XdpLink::update(int program_fd) {
   if (bpf_link_update(link_.get(), program_fd, nullptr) != 0) throw kernel_error("exchange the root program", errno);
 }
 
+void XdpLink::prepare_pass() {
+  constexpr std::array<bpf_insn, 2> code{bpf_insn{BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_0, 0, 0, XDP_PASS},
+                                         bpf_insn{BPF_JMP | BPF_EXIT, 0, 0, 0, 0}};
+  Options<bpf_prog_load_opts> options;
+  options.expected_attach_type = BPF_XDP;
+  const QuietLibbpf quiet;
+  // With frags it does for every MTU; kernels before 5.18 know neither.
+  for (const __u32 flags : {__u32{BPF_F_XDP_HAS_FRAGS}, __u32{0}}) {
+    options.prog_flags = flags;
+    pass_.reset(bpf_prog_load(BPF_PROG_TYPE_XDP, "pass", "Dual MIT/GPL", code.data(), code.size(), &options));
+    if (pass_.valid()) return;
+  }
+  throw kernel_error("load a program that passes all frames", errno);
+}
+
+void XdpLink::pass() noexcept {
+  if (!pass_.valid() || bpf_link_update(link_.get(), pass_.get(), nullptr) != 0) detach();
+}
+
 void XdpLink::detach() noexcept {
   if (!link_.valid()) return;
   // Closing alone would leave the program there if a child process had inherited the descriptor.
   bpf_link_detach(link_.get());
   link_.reset();
+  pass_.reset();
 }
 
 }  // namespace bpf

@@ -40,6 +40,12 @@ class XdpLink {
   // SetupError; then the old one stays.
   void update(int program_fd);
 
+  // For drivers that undo more at the detach than may be undone yet. prepare_pass() loads the program for it, while
+  // there are capabilities (throws SetupError); after pass() all frames pass, unseen by ours, and the driver stays as
+  // it is until detach().
+  void prepare_pass();
+  void pass() noexcept;
+
   bool attached() const noexcept { return link_.valid(); }
   int fd() const noexcept { return link_.get(); }
   AttachMode mode() const noexcept { return attached() ? mode_ : AttachMode::detached; }  // as read back
@@ -47,6 +53,7 @@ class XdpLink {
 
  private:
   engine::UniqueFd link_;
+  engine::UniqueFd pass_;
   AttachMode mode_ = AttachMode::detached;
   std::string fallback_reason_;
 };

@@ -51,8 +51,15 @@ std::optional<std::string> why_protected(std::string_view interface) {
   return why_protected(read_host_network(), interface);
 }
 
-bool has_consent(const Settings& settings) {
-  return settings.take_all || !settings.filter.empty() || !settings.filter_path.empty();
+void require_consent(const Settings& settings) {
+  if (settings.take_all || !settings.filter.empty() || !settings.filter_path.empty()) return;
+  for (const InterfaceSetting& interface : settings.interfaces) {
+    const std::optional<std::string> why = why_protected(interface.name);
+    if (!why) continue;
+    throw SetupError(ExitCode::machine_cannot, "interface " + interface.name,
+                     *why + ", and AF_XDP would take its packets away from this machine",
+                     "say what to take with --filter EXPR, or give --take-all");
+  }
 }
 
 }  // namespace engine::cli

@@ -23,9 +23,8 @@ namespace engine {
 
 class TapPort : public Port {
  public:
-  // `filter`: which packets the kernel hands over. Throws SetupError. The settings and the log outlive the port.
-  TapPort(const cli::InterfaceSetting& interface, bpf::FilterExpression filter, const cli::Settings& settings,
-          const cli::Log& log);
+  // Throws SetupError. The settings and the log outlive the port.
+  TapPort(const cli::InterfaceSetting& interface, const cli::Settings& settings, const cli::Log& log);
 
   std::string_view mode() const noexcept override { return "afpacket"; }
   void open(std::span<const LanePlace> places) override;
@@ -34,7 +33,8 @@ class TapPort : public Port {
   void close() override;
   void add_ledgers(bool workers_ended, std::vector<QueueLedger>& lanes, std::vector<QueueLedger>& others) override;
 
-  void set_filter(const bpf::FilterExpression& filter) override;  // needs CAP_BPF
+  // While packets arrive: each is judged by one of the two filters. Needs CAP_BPF. Throws SetupError.
+  void set_filter(const bpf::FilterExpression& filter);
 
  private:
   PacketStatistics counted(std::size_t lane);

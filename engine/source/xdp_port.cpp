@@ -1,6 +1,5 @@
 #include "engine/source/xdp_port.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -9,7 +8,8 @@
 
 #include "bpf/block_list.h"
 #include "engine/block/timed_blocks.h"
-#include "xsk/explain.h"
+#include "engine/cli/filter_file.h"
+#include "xsk/release.h"
 #include "xsk/sizes.h"
 
 namespace engine {
@@ -19,6 +19,8 @@ namespace {
 constexpr std::chrono::milliseconds kCarrierTimeout{5000};
 // After the detach: looks at the program's counters until two in a row, a millisecond apart, are equal.
 constexpr int kSettleRounds = 100;
+// Until a driver has given up a closed socket's queue: some grace periods of the kernel.
+constexpr std::chrono::milliseconds kReleaseTimeout{5000};
 
 bpf::AttachRequest attach_request(xsk::RequestedMode mode) {
   switch (mode) {
@@ -32,12 +34,13 @@ bpf::AttachRequest attach_request(xsk::RequestedMode mode) {
   }
 }
 
-bpf::RootConfig root_config(const XdpPortConfig& config, const cli::Settings& settings, const xsk::Link& link) {
+bpf::RootConfig root_config(const cli::Settings& settings, const xsk::Link& link, bool plugins_block) {
+  const std::string filter = cli::filter_text(settings);
   return {.queues = std::max(link.rx_queues, link.max_rx_queues.value_or(0)),
           .block = operators_block_list(settings),
-          .more_addresses = config.plugins_block ? TimedBlocks::kMaxAddresses : 0,
-          .more_networks = config.plugins_block ? TimedBlocks::kMaxNetworks : 0,
-          .filter = config.filter};
+          .more_addresses = plugins_block ? TimedBlocks::kMaxAddresses : 0,
+          .more_networks = plugins_block ? TimedBlocks::kMaxNetworks : 0,
+          .filter = filter.empty() ? std::nullopt : std::optional<bpf::FilterExpression>(filter)};
 }
 
 }  // namespace
@@ -56,18 +59,8 @@ XdpPort::XdpPort(XdpPortConfig config, const cli::Settings& settings, const cli:
       log_(log),
       program_(std::move(config_.program)) {
   xsk::raise_memlock_limit();
-  require_sockets();
   attach();
   choose_queues();
-}
-
-// What AF_XDP itself is missing for, before an interface is touched.
-void XdpPort::require_sockets() const {
-  const UniqueFd probe(socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0));
-  if (probe.valid()) return;
-  xsk::SetupContext context;
-  context.interface_name = link_.name;
-  throw xsk::explain(xsk::SetupStep::create_socket, errno, context);
 }
 
 void XdpPort::attach() {
@@ -75,15 +68,30 @@ void XdpPort::attach() {
     throw SetupError(ExitCode::machine_cannot, "interface " + link_.name, "is down",
                      "bring it up: ip link set " + link_.name + " up");
   chunk_bytes_ = xsk::chunk_bytes_for(link_.mtu_bytes, link_.driver, link_.name);
-  if (!program_) program_ = bpf::RootProgram::load(root_config(config_, settings_, link_));
+  if (!program_) program_ = bpf::RootProgram::load(root_config(settings_, link_, config_.plugins_block));
   program_->attach(link_.ifindex, link_.name, attach_request(settings_.mode),
                    settings_.replace ? bpf::Foreign::replace : bpf::Foreign::refuse);
   if (!program_->fallback_reason().empty())
     log_.info(link_.name + ": native XDP is not to be had (" + program_->fallback_reason() + "); using generic XDP");
+  queues_without_xdp_ = link_.rx_queues;
   // Attaching may change the number of queues (virtio adds its spare pairs) and take the link down for a while.
   if (!xsk::wait_for_carrier(link_.ifindex, kCarrierTimeout))
     log_.warn("interface " + link_.name + " has no carrier; nothing will arrive until it has");
   link_ = xsk::read_link(link_.name);
+  sockets_go_first_ = link_.rx_queues > queues_without_xdp_;
+  if (!sockets_go_first_) return;
+  // virtio_net takes these queues away at the detach, then refuses to let go of a zero-copy socket on one of them and
+  // keeps a pointer to its freed pool, which the next attach follows (drivers/net/virtio_net.c:
+  // virtnet_xsk_pool_disable, seen on 6.18). So there sockets are closed first, and the detach waits until the driver
+  // has let go: close_sockets().
+  program_->prepare_pass();
+  // At SIGKILL the kernel closes descriptors from the highest number down (task work is last in, first out): sockets
+  // before the link, which is older. This one comes in between, and closing it takes a grace period
+  // (net/packet/af_packet.c: packet_release), time in which the sockets' queues are let go.
+  grace_.reset(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
+  release_probes_.clear();
+  for (std::uint32_t queue = queues_without_xdp_; queue < link_.rx_queues; ++queue)  // while there are capabilities
+    release_probes_.emplace_back(::socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0));
 }
 
 void XdpPort::choose_queues() {
@@ -157,7 +165,10 @@ void XdpPort::start() {
 
 void XdpPort::stop() {
   for (const auto& lane : lanes_) program_->clear_socket(lane->index);
-  program_->detach();
+  if (sockets_go_first_)
+    program_->pass();
+  else
+    program_->detach();
   const auto seen = [this] {
     std::uint64_t sum = 0;
     for (std::uint32_t queue = 0; queue < program_->queues(); ++queue) sum += program_->counters(queue).xdp_seen;
@@ -173,21 +184,26 @@ void XdpPort::stop() {
   }
 }
 
-void XdpPort::set_filter(const bpf::FilterExpression& filter) {
-  // Without the stage everything comes up, and every plugin selects what it asked for.
-  if (!program_->has_filter_stage()) return;
-  program_->set_filter(filter);
-  config_.filter = filter;
-}
-
 void XdpPort::close() {
   for (std::size_t i = 0; i < sockets_.size(); ++i) {
     closed_[i] = counted(i, true);
     lanes_[i]->queue = nullptr;
     lanes_[i]->fd = -1;
   }
-  sockets_.clear();
+  close_sockets();
   memory_.clear();
+}
+
+void XdpPort::close_sockets() noexcept {
+  if (program_ && !sockets_go_first_) program_->detach();
+  sockets_.clear();
+  if (!program_ || program_->attach_mode() == bpf::AttachMode::detached) return;
+  for (const auto& lane : lanes_)
+    if (lane->index >= queues_without_xdp_ && !release_probes_.empty()) {
+      xsk::await_release(std::move(release_probes_.back()), link_.ifindex, xsk::QueueId(lane->index), kReleaseTimeout);
+      release_probes_.pop_back();
+    }
+  program_->detach();
 }
 
 // Since the lane was made. The ring's index belongs to the worker while it runs; until then its own count stands in.

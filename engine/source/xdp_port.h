@@ -1,6 +1,7 @@
 // An interface captured by AF_XDP: its root program, one socket per queue, the memory behind them, their ledger.
 //
-// Destruction order is the reverse of the members': program (detached), sockets, then the memory they use.
+// Destruction order is the reverse of the members': program (detached), sockets, then the memory they use; but where a
+// driver made queues for XDP that it takes away at the detach, the sockets go first.
 #pragma once
 
 #include <map>
@@ -22,8 +23,7 @@ struct XdpPortConfig {
   std::string interface;
   std::vector<std::uint32_t> queues;  // empty: the first `queue_count`, or all
   std::uint32_t queue_count = 0;
-  bool plugins_block = false;                                  // with room for what plugins block
-  std::optional<bpf::FilterExpression> filter = std::nullopt;  // nothing: everything goes to the sockets
+  bool plugins_block = false;               // with room for what plugins block
   std::optional<bpf::RootProgram> program;  // one that somebody else loaded (a privileged helper, a test)
 };
 
@@ -33,13 +33,14 @@ class XdpPort : public Port {
   // SetupError. Says on the log what was obtained and why not more. The settings and the log outlive the port.
   XdpPort(XdpPortConfig config, const cli::Settings& settings, const cli::Log& log);
 
+  ~XdpPort() override { close_sockets(); }
+
   std::string_view mode() const noexcept override { return mode_; }
   void open(std::span<const LanePlace> places) override;
   void start() override;
   void stop() override;
   void close() override;
   void add_ledgers(bool workers_ended, std::vector<QueueLedger>& lanes, std::vector<QueueLedger>& others) override;
-  void set_filter(const bpf::FilterExpression& filter) override;
   bpf::RootProgram* program() noexcept override { return &*program_; }
 
   std::vector<xsk::Socket>& sockets() noexcept { return sockets_; }  // parallel to the lanes
@@ -54,9 +55,9 @@ class XdpPort : public Port {
     std::uint64_t invalid_descs = 0;
   };
 
-  void require_sockets() const;
   void attach();
   void choose_queues();
+  void close_sockets() noexcept;
   Closed counted(std::size_t lane, bool exact);
   QueueLedger program_ledger(std::uint32_t queue) const;
   void say_what_was_obtained(std::uint32_t frames) const;
@@ -66,11 +67,15 @@ class XdpPort : public Port {
   const cli::Log& log_;
   std::string mode_ = "none";
   std::uint32_t chunk_bytes_ = 0;
+  std::uint32_t queues_without_xdp_ = 0;  // what is left after the detach
+  bool sockets_go_first_ = false;         // they must be closed before it
   std::vector<numa::NodeMemory> memory_;  // parallel to the lanes
   std::vector<xsk::Socket> sockets_;
   std::vector<Closed> closed_;
   std::optional<bpf::RedirectErrors> redirect_errors_;
   std::optional<bpf::RootProgram> program_;
+  std::vector<UniqueFd> release_probes_;  // see attach() and xsk/release.h
+  UniqueFd grace_;                        // see attach()
 };
 
 // What --block and the configuration list. Throws SetupError(bad_usage).

@@ -181,6 +181,25 @@ TEST(Attach, SeesTheFramesThatArriveOnEachQueue) {
   EXPECT_GT(seen(1), 0U);
 }
 
+TEST(Attach, LetsFramesPassUnseenWhileTheDriverKeepsItsXdp) {
+  NEEDS_ROOT();
+  const Namespace space;
+  make_veth(1);
+  auto root = bpf::RootProgram::load({});
+  ASSERT_EQ(attach_error(root, "veth_a", AttachRequest::native), "");
+  root.prepare_pass();
+  root.pass();
+  EXPECT_EQ(root.attach_mode(), AttachMode::native);
+  EXPECT_EQ(shown_mode("veth_a"), "native");
+  EXPECT_NE(bpf::attached_program(index_of("veth_a"), "veth_a"), root.program_id());
+  root.detach();
+  EXPECT_EQ(shown_mode("veth_a"), "none");
+
+  ASSERT_EQ(attach_error(root, "veth_a", AttachRequest::native), "");
+  root.pass();  // nothing was prepared for this attachment
+  EXPECT_EQ(shown_mode("veth_a"), "none");
+}
+
 TEST(Attach, SaysThatAnInterfaceIsNotThere) {
   NEEDS_ROOT();
   auto root = bpf::RootProgram::load({});

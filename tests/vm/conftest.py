@@ -37,7 +37,7 @@ def image(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def boot(image, tmp_path_factory):
-    """Boots machines that go with the test file."""
+    """Boots machines that go with the test file. Their kernels must have had nothing to complain about."""
     made = []
 
     def make(nics, **kwargs):
@@ -45,8 +45,11 @@ def boot(image, tmp_path_factory):
         return made[-1]
 
     yield make
-    for machine in made:
-        machine.close()
+    try:
+        assert [machine.kernel_complaints() for machine in made] == [""] * len(made)
+    finally:
+        for machine in made:
+            machine.close()
 
 
 class TapHost:

@@ -181,6 +181,10 @@ class Machine:
                         done
                         exit 1""")
 
+    def kernel_complaints(self):
+        """Warnings, oopses and the like in the kernel's log."""
+        return self.sh("dmesg | grep -A 12 -E 'WARNING:|BUG:|Oops|Call Trace|blocked for more than' || true")
+
     def set_link(self, nic, up):
         self.qmp("set_link", name=nic, up=up)
 

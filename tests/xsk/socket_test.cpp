@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
@@ -17,6 +18,8 @@
 #include "tests/xsk/lab.h"
 #include "tests/xsk/redirect.h"
 #include "tests/xsk/sockets.h"
+#include "xsk/release.h"
+#include "xsk/uapi.h"
 
 namespace xsk::test {
 namespace {
@@ -94,6 +97,19 @@ TEST_F(SocketInLab, AQueueThatIsTakenIsReportedAfterASecond) {
   EXPECT_NE(std::string(busy.what()).find("busy"), std::string::npos) << busy.what();
   EXPECT_GE(waited, std::chrono::milliseconds(900));
   EXPECT_LT(waited, std::chrono::milliseconds(3000));
+}
+
+TEST_F(SocketInLab, TheReleaseOfAQueueIsAwaited) {
+  const auto probe = [] { return engine::UniqueFd(::socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0)); };
+  const Memory memory;
+  const std::chrono::milliseconds enough(5000);
+  {
+    const Socket holder = Socket::open(receiving(near_link_, 1, memory));
+    EXPECT_FALSE(await_release(probe(), near_link_.ifindex, QueueId(1), std::chrono::milliseconds(20)));
+    EXPECT_TRUE(await_release(probe(), near_link_.ifindex, QueueId(0), enough)) << "nobody has it";
+  }
+  EXPECT_TRUE(await_release(probe(), near_link_.ifindex, QueueId(1), enough));
+  EXPECT_FALSE(await_release({}, near_link_.ifindex, QueueId(1), enough)) << "without a socket to ask with";
 }
 
 TEST_F(SocketInLab, AQueueThatIsNotThereIsRefused) {
