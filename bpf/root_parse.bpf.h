@@ -86,18 +86,24 @@ static __always_inline _Bool find_source(struct xdp_md* ctx, struct packet* pack
   return 0;
 }
 
-static __always_inline _Bool has_ports(__u8 protocol) {
-  return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_SCTP || protocol == IPPROTO_UDPLITE;
-}
+/* What an IP protocol number stands for. A table and no comparisons: each would be a branch that the verifier follows
+ * through all headers to come. */
+enum { HAS_PORTS = 0x80, EXTENSION = 0x40, UNIT_BYTES = 0x0f /* of an extension's length, beyond its first 8 bytes */ };
 
-/* Hop-by-hop options, routing, fragment, AH, destination options; mobility, HIP, Shim6. A word of bits and no chain of
- * comparisons, each of which the verifier would follow through all headers to come. */
-static __always_inline _Bool is_extension(__u8 header) {
-  const __u64 below_64 = 1ULL << 0 | 1ULL << 43 | 1ULL << 44 | 1ULL << 51 | 1ULL << 60;
-  const __u64 from_128 = 1ULL << (135 - 128) | 1ULL << (139 - 128) | 1ULL << (140 - 128);
-  const __u64 bits = header < 64 ? below_64 : from_128;
-  return (header < 64 || (header & 0xc0) == 0x80) && (bits >> (header & 63) & 1);
-}
+const __u8 protocols[256] = {
+    [IPPROTO_TCP] = HAS_PORTS,
+    [IPPROTO_UDP] = HAS_PORTS,
+    [IPPROTO_SCTP] = HAS_PORTS,
+    [IPPROTO_UDPLITE] = HAS_PORTS,
+    [IPPROTO_HOPOPTS] = EXTENSION | 8,
+    [IPPROTO_ROUTING] = EXTENSION | 8,
+    [IPPROTO_DSTOPTS] = EXTENSION | 8,
+    [IPPROTO_MH] = EXTENSION | 8,
+    [139] = EXTENSION | 8,        /* HIP */
+    [140] = EXTENSION | 8,        /* Shim6 */
+    [IPPROTO_AH] = EXTENSION | 4, /* RFC 4302, 2.2 */
+    [IPPROTO_FRAGMENT] = EXTENSION,
+};
 
 /* Behind the extension headers, which leave the last protocol that was named in `protocol`. Null if no transport header
  * can be told: a later fragment, a chain that is cut off or too long. */
@@ -105,17 +111,16 @@ static __always_inline void* skip_extensions(void* first, void* end, __u8* proto
   __u32 at = 0;
 #pragma unroll
   for (int depth = 0; depth < MAX_EXTENSIONS; depth++) {
-    if (!is_extension(*protocol)) return first + at;
+    const __u8 kind = protocols[*protocol];
+    if (!(kind & EXTENSION)) return first + at;
     struct ipv6_extension* header = first + at;
     if ((void*)(header + 1) > end) return 0;
-    const _Bool is_fragment = *protocol == IPPROTO_FRAGMENT;
-    const __u32 units = is_fragment ? 0 : header->length;
-    at += *protocol == IPPROTO_AH ? (units + 2) * 4 : (units + 1) * 8; /* RFC 4302, 2.2 */
+    at += 8 + header->length * (kind & UNIT_BYTES);
     if (at > MAX_EXTENSION_BYTES || first + at > end) return 0;
     *protocol = header->next;
-    if (is_fragment && (header->offset & bpf_htons(0xfff8)) != 0) return 0;
+    if (kind == EXTENSION && (header->offset & bpf_htons(0xfff8)) != 0) return 0;
   }
-  return is_extension(*protocol) ? 0 : first + at;
+  return protocols[*protocol] & EXTENSION ? 0 : first + at;
 }
 
 /* False for a header that says it is of another version or shorter than it can be. */
@@ -137,7 +142,7 @@ static __always_inline _Bool find_flow(const struct packet* packet, struct root_
     transport = skip_extensions(ip6 + 1, packet->end, &protocol);
   }
   __be16 ports[2] = {0, 0};
-  if (transport && has_ports(protocol) && transport + sizeof ports <= packet->end)
+  if (transport && (protocols[protocol] & HAS_PORTS) && transport + sizeof ports <= packet->end)
     __builtin_memcpy(ports, transport, sizeof ports);
   root_flow_of(&packet->source, ports[0], &target, ports[1], protocol, flow);
   return 1;

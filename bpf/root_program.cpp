@@ -131,7 +131,8 @@ engine::UniqueFd RootProgram::build_bound(const RootConfig& config, const RootRe
     hints_refusal_ = "only native XDP has them";
     return {};
   }
-  bound_hints_ = hints_of_kernel(config.hints);
+  // Asks the kernel's type information, some megabytes: once.
+  if (bound_hints_ == 0 || config.hints != config_.hints) bound_hints_ = hints_of_kernel(config.hints);
   if (bound_hints_ == 0) {
     hints_refusal_ = "this kernel has none of those that the driver has (Linux 6.3, for VLAN tags 6.8)";
     return {};

@@ -101,7 +101,8 @@ XdpLink XdpLink::attach(int program_fd, unsigned ifindex, const std::string& ifn
     if (request == AttachRequest::native && fd != -EPERM)
       throw engine::SetupError(engine::ExitCode::machine_cannot, "attach natively to " + ifname, native_refusal(-fd),
                                "leave the mode to the engine, or ask for generic XDP with --mode skb");
-    throw kernel_error("attach to " + ifname, -fd);
+    if (fd == -EPERM) throw kernel_error("attach to " + ifname, -fd);
+    throw kernel_error("attach to " + ifname, -fd).or_another_way();
   }
   link.link_.reset(fd);
   const Attached now = query(ifindex, ifname);

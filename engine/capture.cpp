@@ -1,29 +1,11 @@
 #include "engine/capture.h"
 
-#include "engine/cli/expand.h"
-#include "engine/source/tap_port.h"
-#include "engine/source/xdp_port.h"
 #include "numa/topology.h"
 
 namespace engine {
 
-Capture::Capture(const cli::Settings& settings, const cli::Log& log, std::optional<bpf::RootProgram> ready,
-                 bool plugins_block) {
-  const bool tap = settings.mode == xsk::RequestedMode::afpacket;
-  for (const cli::CapturedDevice& captured : cli::expand(cli::read_host_network(), settings.interfaces, tap)) {
-    if (!captured.note.empty()) log.info("captures " + captured.device.name + ": " + captured.note);
-    if (tap) {
-      ports_.push_back(std::make_unique<TapPort>(captured.device, settings, log));
-      continue;
-    }
-    XdpPortConfig config;
-    config.interface = captured.device.name;
-    config.queues = captured.device.queues;
-    config.queue_count = settings.queues;
-    config.plugins_block = plugins_block;
-    config.program = std::exchange(ready, std::nullopt);
-    ports_.push_back(std::make_unique<XdpPort>(std::move(config), settings, log));
-  }
+Capture::Capture(const cli::Settings& settings, const cli::Log& log, CaptureRequest request)
+    : ports_(open_ports(settings, log, std::move(request))) {
   place_lanes(settings);
   for (const auto& port : ports_) open(*port);
   for (const auto& port : ports_)
@@ -94,6 +76,10 @@ void Capture::park(Port& port, RunControl& control) {
 void Capture::resume(Port& port, RunControl& control) {
   for (const auto& lane : port.lanes()) lane->wanted.store(true, std::memory_order_relaxed);
   control.change_lanes();
+}
+
+void Capture::set_filter(const bpf::FilterExpression& filter) {
+  for (const auto& port : ports_) port->set_filter(filter);
 }
 
 std::string Capture::names() const {

@@ -9,11 +9,12 @@
 #include <string>
 #include <vector>
 
-#include "bpf/root_program.h"
+#include "bpf/filter.h"
 #include "engine/cli/log.h"
 #include "engine/cli/settings.h"
 #include "engine/ledger.h"
 #include "engine/source/port.h"
+#include "engine/source/strategy.h"
 #include "engine/worker.h"
 #include "numa/range.h"
 #include "numa/topology.h"
@@ -35,15 +36,15 @@ struct CaptureShare {
 class Capture {
  public:
   // Opens the ports; no packet arrives before start(). Throws SetupError. Says on the log what was obtained and why not
-  // more. `ready`: a root program for the first interface that somebody else loaded (a privileged helper, a test).
-  // `plugins_block`: with room for what plugins block.
-  Capture(const cli::Settings& settings, const cli::Log& log, std::optional<bpf::RootProgram> ready = std::nullopt,
-          bool plugins_block = false);
+  // more.
+  Capture(const cli::Settings& settings, const cli::Log& log, CaptureRequest request = {});
 
   void start();
   void stop();  // once it returns nothing new arrives
 
   const std::vector<std::unique_ptr<Port>>& ports() const noexcept { return ports_; }
+  // See Port::set_filter(): for all ports.
+  void set_filter(const bpf::FilterExpression& filter);
   std::string names() const;  // of the interfaces, with commas
   bool spins() const noexcept { return spins_; }
   std::vector<CaptureShare>& shares() noexcept { return shares_; }

@@ -18,13 +18,14 @@
 #include "engine/block/blocker.h"
 #include "engine/block/own_addresses.h"
 #include "engine/capture.h"
+#include "engine/cli/filter_file.h"
 #include "engine/cli/privileges.h"
 #include "engine/cli/promiscuous.h"
-#include "engine/cli/protect.h"
 #include "engine/clock.h"
 #include "engine/results/json.h"
 #include "engine/results/status.h"
 #include "engine/session.h"
+#include "engine/source/kernel_filter.h"
 #include "engine/source/xdp_port.h"
 #include "engine/worker.h"
 #include "numa/memory.h"
@@ -90,6 +91,7 @@ class LiveRun {
   // Destroyed in reverse: threads have ended by then; the collector goes before what it refers to, the capture's
   // memory and sockets after the workers that used them.
   std::vector<cli::Promiscuous> promiscuous_;
+  std::optional<KernelFilter> filter_;
   std::optional<Capture> capture_;
   std::unique_ptr<PacketWriter> packet_file_;             // its lanes outlive the workers
   std::optional<Blocker> blocker_;                        // where a plugin uses "block"
@@ -103,11 +105,15 @@ class LiveRun {
 };
 
 void LiveRun::prepare() {
-  if (settings_.mode != xsk::RequestedMode::afpacket) cli::require_consent(settings_);
   cli::require_capabilities("capture on " + settings_.first_interface());
   outputs_ = open_outputs(settings_, false, [this] { return look(); });
   plugins_.emplace(settings_, bpf::filter_ethernet);  // before the interface is touched
-  capture_.emplace(settings_, log_, std::nullopt, plugins_->uses(ENGINE_USE_BLOCK));
+  CaptureRequest request;
+  request.plugins_block = plugins_->uses(ENGINE_USE_BLOCK);
+  filter_.emplace(cli::filter_text(settings_), plugins_->filters());
+  request.filter = filter_->expression();
+  capture_.emplace(settings_, log_, std::move(request));
+  filter_->begin(*capture_);
   if (plugins_->uses(ENGINE_USE_BLOCK) && !programs().empty()) make_blocker();
   if (!settings_.no_promisc)
     for (const auto& port : capture_->ports()) promiscuous_.emplace_back(port->link().name);
@@ -213,7 +219,9 @@ void LiveRun::start_threads() {
   try {
     collector_->start();
     if (packet_file_) packet_file_->start();
-    plugins_->start(settings_, log_, *collector_);
+    plugins_->start(settings_, log_, *collector_, [this](std::size_t plugin, const std::vector<std::string>& filters) {
+      filter_->set_plugin_texts(plugin, filters);
+    });
     for (std::size_t i = 0; i < workers_.size(); ++i) threads_.emplace_back([this, i] { run_worker(i); });
     capture_->start();
   } catch (const std::system_error& error) {
@@ -232,13 +240,20 @@ void LiveRun::run_worker(std::size_t i) noexcept {
   } catch (const SetupError& error) {  // slower, not wrong: it runs wherever the scheduler puts it
     log_.warn(error.what());
   }
+  try {
+    cli::drop_privileges();
+  } catch (const SetupError& error) {
+    log_.warn(error.what());
+  }
   workers_[i]->run();
   collector_->worker_ended(i);
 }
 
-// From Linux 5.19 on maps are read and written through a descriptor without any capability; before, every bpf() call
+// What loads a filter and takes an interface anew when it is back; workers give that up too. With --no-reload nothing:
+// from Linux 5.19 on maps are read and written through a descriptor without any capability; before, every bpf() call
 // needs CAP_BPF. A thread that gives everything up tries it: capabilities are a thread's own.
 std::vector<cap_value_t> LiveRun::capabilities_to_keep() {
+  if (!settings_.no_reload) return {CAP_BPF, CAP_NET_ADMIN, CAP_NET_RAW, CAP_IPC_LOCK, CAP_PERFMON};
   bool needs_none = false;
   std::thread([this, &needs_none] {
     try {

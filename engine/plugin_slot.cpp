@@ -141,6 +141,7 @@ bool PluginSlot::adopt(Prepared* fresh, bool reload) noexcept {
   past_.actions_refused += old.actions_refused;
   workshop_.put_away(current_.release());
   current_.reset(fresh);
+  version_.store(fresh->version, std::memory_order_relaxed);
   if (reload) {
     ++past_.reloads;
     tell("plugin_reloaded", {});

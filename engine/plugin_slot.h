@@ -58,6 +58,8 @@ class PluginSlot {
 
   // From the workshop's thread: to take the state's place between two batches. Ownership goes along.
   void offer(Prepared* fresh) noexcept;
+  // Any thread: which version of the plugin the state is of.
+  std::uint32_t version() const noexcept { return version_.load(std::memory_order_relaxed); }
 
   struct Figures {
     std::uint64_t packets = 0;
@@ -95,6 +97,7 @@ class PluginSlot {
   std::unique_ptr<Prepared> current_;
   plugins::StructureSet structures_;
   std::atomic<Prepared*> incoming_{nullptr};
+  std::atomic<std::uint32_t> version_{0};
   bool in_service_ = true;
   bool quarantined_ = false;
   double back_at_ns_ = 0;

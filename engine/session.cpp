@@ -53,6 +53,7 @@ PluginSet::PluginSet(const cli::Settings& settings, int datalink)
   for (std::size_t i = 0; i < workshop_.size(); ++i) {
     first_.push_back(workshop_.make(i));
     uses_ |= first_.back()->state->uses();
+    filters_.push_back(first_.back()->state->filter());
   }
   workshop_.settle_uses(uses_);
 }
@@ -69,11 +70,12 @@ void PluginSet::load(const plugins::WorkerInfo& info, std::uint32_t worker, Anal
   if (workshop_.size() == 0) analysis.add_summary(kSummaryInterval_ns);
 }
 
-void PluginSet::start(const cli::Settings& settings, const cli::Log& log, Collector& collector) {
+void PluginSet::start(const cli::Settings& settings, const cli::Log& log, Collector& collector,
+                      std::function<void(std::size_t, const std::vector<std::string>&)> filters_change) {
   workshop_.start(
       {log,
        [&collector](std::string_view event, std::string_view members) { collector.event(wall_ns(), event, members); },
-       settings.pcap_path.empty(), settings.watch});
+       settings.pcap_path.empty(), settings.watch, std::move(filters_change)});
 }
 
 // The command line as it was given, the configuration as it is now.

@@ -31,10 +31,13 @@ class PluginSet {
   // `blocks`: where engine.block() leads; null: nowhere. Outlives the workers.
   void load(const plugins::WorkerInfo& info, std::uint32_t worker, Analysis& analysis, bool directions_split = false,
             plugins::Blocks* blocks = nullptr);
-  bool uses(engine_use what) const noexcept { return (uses_ & what) != 0; }  // any of them declares it
+  const std::vector<std::string>& filters() const noexcept { return filters_; }  // theirs, empty: every packet
+  bool uses(engine_use what) const noexcept { return (uses_ & what) != 0; }      // any of them declares it
   // From here on dead states are replaced and files are watched, if settings say so. What the threads that are started
   // later inherit (cores, privileges) is the caller's. After the collector has workers; end with stop().
-  void start(const cli::Settings& settings, const cli::Log& log, Collector& collector);
+  // `filters_change`: see Workshop::Running; null: the kernel does not filter.
+  void start(const cli::Settings& settings, const cli::Log& log, Collector& collector,
+             std::function<void(std::size_t, const std::vector<std::string>&)> filters_change = nullptr);
   // If a signal asked for it: reads configuration and plugins anew; an error leaves everything as it is and is logged.
   // Main thread.
   void take_reload(const cli::Signals& signals, const cli::Settings& settings, const cli::Log& log);
@@ -44,6 +47,7 @@ class PluginSet {
   Workshop workshop_;
   std::vector<std::unique_ptr<Prepared>> first_;  // for the first worker
   std::uint32_t uses_ = 0;
+  std::vector<std::string> filters_;
 };
 
 // Whether results go to a person (the live table) or to a program (JSON lines).

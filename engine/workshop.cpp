@@ -6,6 +6,7 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -27,6 +28,8 @@ namespace {
 constexpr std::size_t kWarmUpPackets = 4096;
 // Editors write a file in several steps: so long after the last of them it is read.
 constexpr int kSettle_ms = 100;
+// How often is looked whether the workers have taken what they were offered.
+constexpr int kLook_ms = 50;
 
 }  // namespace
 
@@ -69,7 +72,11 @@ check::Packets WarmUpTraffic::copy() const {
   return copy;
 }
 
-std::unique_ptr<Prepared> Workshop::make(std::size_t plugin) { return make_of(plugin, plugins_[plugin]->spec); }
+std::unique_ptr<Prepared> Workshop::make(std::size_t plugin) {
+  auto prepared = make_of(plugin, plugins_[plugin]->spec);
+  plugins_[plugin]->filter = prepared->state->filter();
+  return prepared;
+}
 
 std::unique_ptr<Prepared> Workshop::make_of(std::size_t plugin, const plugins::PluginSpec& spec) {
   plugins::Binding binding;
@@ -79,6 +86,7 @@ std::unique_ptr<Prepared> Workshop::make_of(std::size_t plugin, const plugins::P
   binding.blocks_sources = source_.is_live;
   binding.traffic = traffic_.view();
   auto prepared = std::make_unique<Prepared>();
+  prepared->version = plugins_[plugin]->version;
   prepared->state = std::make_unique<plugins::State>(spec, binding);
   if (const std::string& filter = prepared->state->filter(); !filter.empty())
     prepared->filter = bpf::compile_filter(filter, bpf::filter_snaplen_bytes, datalink_);
@@ -174,15 +182,16 @@ void Workshop::run() {
   while (!closed_.load(std::memory_order_acquire)) {
     make_spares();
     destroy_put_away();
+    const bool settled = forget_former_filters();
     pollfd waits[] = {{bell_.get(), POLLIN, 0}, {inotify_.valid() ? inotify_.get() : -1, POLLIN, 0}};
-    const int ready = poll(waits, 2, timeout_ms);
+    const int ready = poll(waits, 2, settled || timeout_ms >= 0 ? timeout_ms : kLook_ms);
     eventfd_t count = 0;
     if (waits[0].revents != 0) eventfd_read(bell_.get(), &count);
     reload_asked_for();
     if (waits[1].revents != 0) {
       take_changes(changed);
       timeout_ms = kSettle_ms;
-    } else if (ready == 0) {
+    } else if (ready == 0 && timeout_ms >= 0) {
       reload_changed(changed);
       changed.assign(plugins_.size(), false);
       timeout_ms = -1;
@@ -261,6 +270,7 @@ void Workshop::reload_plugin(std::size_t number, plugins::PluginSpec spec) {
       fresh.push_back(make_of(number, spec));
       require_same_ground(plugin, *fresh.back());
     }
+    take_new_filter(number, *fresh.front());
   } catch (const SetupError& error) {
     running_->log.error(std::string("not reloaded, the old one stays: ") + error.what());
     std::string members;
@@ -271,9 +281,42 @@ void Workshop::reload_plugin(std::size_t number, plugins::PluginSpec spec) {
   }
   plugin.spec = std::move(spec);
   plugin.failed = false;
+  ++plugin.version;
+  for (const auto& state : fresh) state->version = plugin.version;
   delete plugin.spare.exchange(fresh.back().release(), std::memory_order_acq_rel);
   for (std::size_t i = 0; i < plugin.slots.size(); ++i) plugin.slots[i]->offer(fresh[i].release());
   running_->log.info("plugin " + plugin.spec.name + ": reloaded");
+}
+
+// Before any worker has the new state: it must not miss what the kernel does not hand over yet.
+void Workshop::take_new_filter(std::size_t number, const Prepared& fresh) {
+  Plugin& plugin = *plugins_[number];
+  const std::string& filter = fresh.state->filter();
+  if (!running_->filters_change || filter == plugin.filter) return;
+  running_->filters_change(number, {plugin.filter, filter});
+  plugin.filter = filter;
+  plugin.has_former_filter = true;
+}
+
+// Once every worker has the newest state. False: some have not, and nothing will tell when they do.
+bool Workshop::forget_former_filters() {
+  bool settled = true;
+  for (std::size_t i = 0; i < plugins_.size(); ++i) {
+    Plugin& plugin = *plugins_[i];
+    if (!plugin.has_former_filter) continue;
+    const auto is_newest = [&plugin](const PluginSlot* slot) { return slot->version() == plugin.version; };
+    if (std::ranges::all_of(plugin.slots, is_newest)) {
+      plugin.has_former_filter = false;
+      try {
+        running_->filters_change(i, {plugin.filter});
+      } catch (const SetupError& error) {  // the kernel hands over more than is needed
+        running_->log.warn(error.what());
+      }
+    } else {
+      settled = false;
+    }
+  }
+  return settled;
 }
 
 // What the run was set up with and no reload can change.

@@ -42,7 +42,8 @@ class WarmUpTraffic {
 struct Prepared {
   std::unique_ptr<plugins::State> state;
   std::vector<sock_filter> filter;
-  Prepared* next = nullptr;  // of those put away
+  std::uint32_t version = 0;  // of the plugin: grows with each reload
+  Prepared* next = nullptr;   // of those put away
 };
 
 class Workshop {
@@ -70,6 +71,8 @@ class Workshop {
     std::function<void(std::string_view event, std::string_view members)> tell;  // an event's line
     bool with_spares;                                                            // before anybody needs one
     bool watch;                                                                  // a file that changes is a reload
+    // The filters that some worker's state of a plugin has, in case the kernel is to know. Throws SetupError.
+    std::function<void(std::size_t plugin, const std::vector<std::string>& filters)> filters_change;
   };
   // Slots must outlive stop(). Throws SetupError.
   void start(Running running);
@@ -97,6 +100,9 @@ class Workshop {
     std::atomic<bool> wanted{false};
     std::atomic<std::uint32_t> attempts{0};  // to make a spare: what wait_for_spare() waits on
     bool failed = false;                     // said once
+    std::uint32_t version = 0;
+    std::string filter;              // of the newest states
+    bool has_former_filter = false;  // some worker may still have an older state, whose filter is another one
   };
 
   std::unique_ptr<Prepared> make_of(std::size_t plugin, const plugins::PluginSpec& spec);
@@ -108,6 +114,8 @@ class Workshop {
   void reload_asked_for();
   void reload_changed(const std::vector<bool>& changed);
   void reload_plugin(std::size_t plugin, plugins::PluginSpec spec);
+  void take_new_filter(std::size_t plugin, const Prepared& fresh);
+  bool forget_former_filters();
   void require_same_ground(const Plugin& plugin, const Prepared& fresh) const;
   void destroy_put_away() noexcept;
   void ring() noexcept;

@@ -1,20 +1,18 @@
 #include "numa/memory.h"
 
-#include <linux/mempolicy.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
-#include <climits>
+#include <cstdint>
 #include <string>
 #include <system_error>
 #include <utility>
 
 #include "engine/base/error.h"
+#include "numa/huge_pages.h"
 
 namespace numa {
 namespace {
@@ -22,38 +20,29 @@ namespace {
 using engine::ExitCode;
 using engine::SetupError;
 
-// As many nodes as any kernel is built for (NODES_SHIFT is at most 10).
-constexpr unsigned max_nodes = 1024;
-constexpr unsigned bits_per_word = sizeof(unsigned long) * CHAR_BIT;
-
-// The system call itself and not hwloc's membind, which would keep a loaded topology in memory for one call.
-int prefer_node(void* memory, std::size_t size_bytes, unsigned node) noexcept {
-  if (node >= max_nodes) return EINVAL;
-  std::array<unsigned long, max_nodes / bits_per_word> mask{};
-  mask[node / bits_per_word] |= 1UL << (node % bits_per_word);
-  const long result = ::syscall(SYS_mbind, memory, size_bytes, MPOL_PREFERRED, mask.data(), max_nodes + 1UL, 0U);
-  return result == 0 ? 0 : errno;
-}
-
 std::string mebibytes(std::size_t bytes) { return std::to_string((bytes + (1U << 20) - 1) >> 20) + " MiB"; }
 
 }  // namespace
 
-NodeMemory::NodeMemory(std::size_t size_bytes, unsigned node, Populate populate) : node_(node) {
-  allocate(size_bytes, nullptr, populate);
+NodeMemory::NodeMemory(std::size_t size_bytes, unsigned node, Populate populate, Pages pages) : node_(node) {
+  allocate(size_bytes, nullptr, populate, pages);
 }
 
-NodeMemory::NodeMemory(AddressPart place, std::size_t size_bytes, unsigned node, Populate populate)
+NodeMemory::NodeMemory(AddressPart place, std::size_t size_bytes, unsigned node, Populate populate, Pages pages)
     : place_(std::move(place)), node_(node) {
-  allocate(size_bytes, place_.bytes().data(), populate);
+  allocate(size_bytes, place_.bytes().data(), populate, pages);
 }
 
-void NodeMemory::allocate(std::size_t size_bytes, void* place, Populate populate) {
-  const auto page_bytes = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+void NodeMemory::allocate(std::size_t size_bytes, void* place, Populate populate, Pages pages) {
   const std::string object = "packet memory of " + mebibytes(size_bytes) + " on node " + std::to_string(node_);
-  if (size_bytes == 0 || size_bytes > SIZE_MAX - page_bytes)
+  if (size_bytes == 0 || size_bytes > SIZE_MAX - huge_page_bytes)
     throw SetupError(ExitCode::machine_cannot, object, "the size is out of range");
-  size_bytes_ = (size_bytes + page_bytes - 1) / page_bytes * page_bytes;
+  if (pages != Pages::normal && try_huge(size_bytes, place)) return;
+  if (pages == Pages::huge)
+    throw SetupError(ExitCode::machine_cannot, object, why_normal_pages_,
+                     reserve_command(node_, size_bytes) + ", or use --hugepages auto");
+  page_bytes_ = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  size_bytes_ = (size_bytes + page_bytes_ - 1) / page_bytes_ * page_bytes_;
 
   const int flags = MAP_PRIVATE | MAP_ANONYMOUS | (place != nullptr ? MAP_FIXED : 0);
   void* mapped = ::mmap(place, size_bytes_, PROT_READ | PROT_WRITE, flags, -1, 0);
@@ -74,21 +63,36 @@ void NodeMemory::allocate(std::size_t size_bytes, void* place, Populate populate
   if (populate == Populate::now && ::madvise(mapped, size_bytes_, MADV_POPULATE_WRITE) != 0) {
     if (errno != EINVAL) fail(errno);
     auto* bytes = static_cast<volatile std::byte*>(mapped);
-    for (std::size_t at = 0; at < size_bytes_; at += page_bytes) bytes[at] = std::byte{0};
+    for (std::size_t at = 0; at < size_bytes_; at += page_bytes_) bytes[at] = std::byte{0};
   }
   data_ = static_cast<std::byte*>(mapped);
+}
+
+bool NodeMemory::try_huge(std::size_t size_bytes, void* place) {
+  const std::size_t rounded = (size_bytes + huge_page_bytes - 1) / huge_page_bytes * huge_page_bytes;
+  HugeMapping made = map_huge_pages(place, rounded, node_);
+  why_normal_pages_ = std::move(made.refusal);
+  if (made.data == nullptr) return false;
+  data_ = made.data;
+  size_bytes_ = rounded;
+  page_bytes_ = huge_page_bytes;
+  return true;
 }
 
 NodeMemory::NodeMemory(NodeMemory&& other) noexcept
     : place_(std::move(other.place_)),
       data_(std::exchange(other.data_, nullptr)),
       size_bytes_(std::exchange(other.size_bytes_, 0)),
+      page_bytes_(other.page_bytes_),
+      why_normal_pages_(std::move(other.why_normal_pages_)),
       node_(other.node_) {}
 
 NodeMemory& NodeMemory::operator=(NodeMemory&& other) noexcept {
   std::swap(place_, other.place_);
   std::swap(data_, other.data_);
   std::swap(size_bytes_, other.size_bytes_);
+  std::swap(page_bytes_, other.page_bytes_);
+  std::swap(why_normal_pages_, other.why_normal_pages_);
   std::swap(node_, other.node_);
   return *this;
 }

@@ -52,8 +52,9 @@ SetupError explain_create(int error, const std::string& what) {
     case EAFNOSUPPORT:
     case EPROTONOSUPPORT:
     case ESOCKTNOSUPPORT:
-      return {ExitCode::machine_cannot, what, "this kernel was built without AF_XDP",
-              "use a kernel with CONFIG_XDP_SOCKETS=y, or --mode afpacket"};
+      return SetupError(ExitCode::machine_cannot, what, "this kernel was built without AF_XDP",
+                        "use a kernel with CONFIG_XDP_SOCKETS=y, or --mode afpacket")
+          .or_another_way();
     case EMFILE:
       return {ExitCode::machine_cannot, what, words(error), "raise the limit (ulimit -n), or use fewer queues"};
     case ENFILE:

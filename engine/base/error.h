@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace engine {
 
@@ -31,6 +32,13 @@ class SetupError : public std::runtime_error {
 
   ExitCode code() const noexcept { return code_; }
 
+  // The machine lacks this way of doing it, and another one may do: where the way was left to us, the next is tried.
+  SetupError or_another_way() && {
+    another_way_ = true;
+    return std::move(*this);
+  }
+  bool another_way_may_do() const noexcept { return another_way_; }
+
  private:
   static std::string join(std::string_view object, std::string_view reason, std::string_view remedy) {
     std::string line(object);
@@ -40,6 +48,7 @@ class SetupError : public std::runtime_error {
   }
 
   ExitCode code_;
+  bool another_way_ = false;
 };
 
 }  // namespace engine

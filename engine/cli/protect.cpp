@@ -51,15 +51,8 @@ std::optional<std::string> why_protected(std::string_view interface) {
   return why_protected(read_host_network(), interface);
 }
 
-void require_consent(const Settings& settings) {
-  if (settings.take_all || !settings.filter.empty() || !settings.filter_path.empty()) return;
-  for (const InterfaceSetting& interface : settings.interfaces) {
-    const std::optional<std::string> why = why_protected(interface.name);
-    if (!why) continue;
-    throw SetupError(ExitCode::machine_cannot, "interface " + interface.name,
-                     *why + ", and AF_XDP would take its packets away from this machine",
-                     "say what to take with --filter EXPR, or give --take-all");
-  }
+bool has_consent(const Settings& settings) {
+  return settings.take_all || !settings.filter.empty() || !settings.filter_path.empty();
 }
 
 }  // namespace engine::cli

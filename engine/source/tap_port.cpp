@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "engine/cli/filter_file.h"
 #include "numa/topology.h"
 
 namespace engine {
@@ -37,10 +36,11 @@ void refuse_what_a_tap_cannot(const cli::InterfaceSetting& interface, const cli:
 
 }  // namespace
 
-TapPort::TapPort(const cli::InterfaceSetting& interface, const cli::Settings& settings, const cli::Log& log)
+TapPort::TapPort(const cli::InterfaceSetting& interface, bpf::FilterExpression filter, const cli::Settings& settings,
+                 const cli::Log& log)
     : Port(xsk::read_link(interface.name)),
       interface_(interface.name),
-      filter_(cli::filter_text(settings)),
+      filter_(std::move(filter)),
       settings_(settings),
       log_(log) {
   refuse_what_a_tap_cannot(interface, settings);

@@ -23,8 +23,9 @@ namespace engine {
 
 class TapPort : public Port {
  public:
-  // Throws SetupError. The settings and the log outlive the port.
-  TapPort(const cli::InterfaceSetting& interface, const cli::Settings& settings, const cli::Log& log);
+  // `filter`: which packets the kernel hands over. Throws SetupError. The settings and the log outlive the port.
+  TapPort(const cli::InterfaceSetting& interface, bpf::FilterExpression filter, const cli::Settings& settings,
+          const cli::Log& log);
 
   std::string_view mode() const noexcept override { return "afpacket"; }
   void open(std::span<const LanePlace> places) override;
@@ -33,8 +34,7 @@ class TapPort : public Port {
   void close() override;
   void add_ledgers(bool workers_ended, std::vector<QueueLedger>& lanes, std::vector<QueueLedger>& others) override;
 
-  // While packets arrive: each is judged by one of the two filters. Needs CAP_BPF. Throws SetupError.
-  void set_filter(const bpf::FilterExpression& filter);
+  void set_filter(const bpf::FilterExpression& filter) override;  // needs CAP_BPF
 
  private:
   PacketStatistics counted(std::size_t lane);

@@ -1,5 +1,6 @@
 #include "engine/source/xdp_port.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -8,7 +9,7 @@
 
 #include "bpf/block_list.h"
 #include "engine/block/timed_blocks.h"
-#include "engine/cli/filter_file.h"
+#include "xsk/explain.h"
 #include "xsk/release.h"
 #include "xsk/sizes.h"
 
@@ -34,13 +35,12 @@ bpf::AttachRequest attach_request(xsk::RequestedMode mode) {
   }
 }
 
-bpf::RootConfig root_config(const cli::Settings& settings, const xsk::Link& link, bool plugins_block) {
-  const std::string filter = cli::filter_text(settings);
+bpf::RootConfig root_config(const XdpPortConfig& config, const cli::Settings& settings, const xsk::Link& link) {
   return {.queues = std::max(link.rx_queues, link.max_rx_queues.value_or(0)),
           .block = operators_block_list(settings),
-          .more_addresses = plugins_block ? TimedBlocks::kMaxAddresses : 0,
-          .more_networks = plugins_block ? TimedBlocks::kMaxNetworks : 0,
-          .filter = filter.empty() ? std::nullopt : std::optional<bpf::FilterExpression>(filter)};
+          .more_addresses = config.plugins_block ? TimedBlocks::kMaxAddresses : 0,
+          .more_networks = config.plugins_block ? TimedBlocks::kMaxNetworks : 0,
+          .filter = config.filter};
 }
 
 }  // namespace
@@ -59,8 +59,18 @@ XdpPort::XdpPort(XdpPortConfig config, const cli::Settings& settings, const cli:
       log_(log),
       program_(std::move(config_.program)) {
   xsk::raise_memlock_limit();
+  require_sockets();
   attach();
   choose_queues();
+}
+
+// What AF_XDP itself is missing for, before an interface is touched.
+void XdpPort::require_sockets() const {
+  const UniqueFd probe(socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0));
+  if (probe.valid()) return;
+  xsk::SetupContext context;
+  context.interface_name = link_.name;
+  throw xsk::explain(xsk::SetupStep::create_socket, errno, context);
 }
 
 void XdpPort::attach() {
@@ -68,7 +78,7 @@ void XdpPort::attach() {
     throw SetupError(ExitCode::machine_cannot, "interface " + link_.name, "is down",
                      "bring it up: ip link set " + link_.name + " up");
   chunk_bytes_ = xsk::chunk_bytes_for(link_.mtu_bytes, link_.driver, link_.name);
-  if (!program_) program_ = bpf::RootProgram::load(root_config(settings_, link_, config_.plugins_block));
+  if (!program_) program_ = bpf::RootProgram::load(root_config(config_, settings_, link_));
   program_->attach(link_.ifindex, link_.name, attach_request(settings_.mode),
                    settings_.replace ? bpf::Foreign::replace : bpf::Foreign::refuse);
   if (!program_->fallback_reason().empty())
@@ -182,6 +192,13 @@ void XdpPort::stop() {
     equal = now == before ? equal + 1 : 0;
     before = now;
   }
+}
+
+void XdpPort::set_filter(const bpf::FilterExpression& filter) {
+  // Without the stage everything comes up, and every plugin selects what it asked for.
+  if (!program_->has_filter_stage()) return;
+  program_->set_filter(filter);
+  config_.filter = filter;
 }
 
 void XdpPort::close() {

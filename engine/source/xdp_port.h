@@ -23,7 +23,8 @@ struct XdpPortConfig {
   std::string interface;
   std::vector<std::uint32_t> queues;  // empty: the first `queue_count`, or all
   std::uint32_t queue_count = 0;
-  bool plugins_block = false;               // with room for what plugins block
+  bool plugins_block = false;                                  // with room for what plugins block
+  std::optional<bpf::FilterExpression> filter = std::nullopt;  // nothing: everything goes to the sockets
   std::optional<bpf::RootProgram> program;  // one that somebody else loaded (a privileged helper, a test)
 };
 
@@ -41,6 +42,7 @@ class XdpPort : public Port {
   void stop() override;
   void close() override;
   void add_ledgers(bool workers_ended, std::vector<QueueLedger>& lanes, std::vector<QueueLedger>& others) override;
+  void set_filter(const bpf::FilterExpression& filter) override;
   bpf::RootProgram* program() noexcept override { return &*program_; }
 
   std::vector<xsk::Socket>& sockets() noexcept { return sockets_; }  // parallel to the lanes
@@ -55,6 +57,7 @@ class XdpPort : public Port {
     std::uint64_t invalid_descs = 0;
   };
 
+  void require_sockets() const;
   void attach();
   void choose_queues();
   void close_sockets() noexcept;

@@ -121,16 +121,20 @@ BoundSocket::~BoundSocket() {
   munmap(memory_, umem_bytes);
 }
 
-void send_frame(const std::string& ifname, const Frame& frame) {
-  const engine::UniqueFd fd(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
-  check(fd.valid(), "socket(AF_PACKET)");
+FrameSender::FrameSender(const std::string& ifname) : fd_(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0)) {
+  check(fd_.valid(), "socket(AF_PACKET)");
   sockaddr_ll to = {};
   to.sll_family = AF_PACKET;
   to.sll_ifindex = static_cast<int>(if_nametoindex(ifname.c_str()));
-  to.sll_halen = ETH_ALEN;
-  const auto sent = sendto(fd.get(), frame.data(), frame.size(), 0, reinterpret_cast<sockaddr*>(&to), sizeof to);
+  check(bind(fd_.get(), reinterpret_cast<sockaddr*>(&to), sizeof to) == 0, "bind(AF_PACKET)");
+}
+
+void FrameSender::send(const Frame& frame) const {
+  const auto sent = ::send(fd_.get(), frame.data(), frame.size(), 0);
   check(sent == static_cast<ssize_t>(frame.size()), "send");
 }
+
+void send_frame(const std::string& ifname, const Frame& frame) { FrameSender(ifname).send(frame); }
 
 std::uint32_t run(int program_fd, std::span<const std::uint8_t> frame) {
   bpf::Options<bpf_test_run_opts> options;

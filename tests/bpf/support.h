@@ -62,7 +62,17 @@ class BoundSocket {
   engine::UniqueFd fd_;
 };
 
-void send_frame(const std::string& ifname, const Frame& frame);  // by AF_PACKET
+// Sends by AF_PACKET. To close such a socket takes the kernel some milliseconds: for many frames keep one.
+class FrameSender {
+ public:
+  explicit FrameSender(const std::string& ifname);
+  void send(const Frame& frame) const;
+
+ private:
+  engine::UniqueFd fd_;
+};
+
+void send_frame(const std::string& ifname, const Frame& frame);
 
 // Runs a program over one frame; its return code. `frame` has 14 bytes at least: fewer are EINVAL to the kernel.
 std::uint32_t run(int program_fd, std::span<const std::uint8_t> frame);

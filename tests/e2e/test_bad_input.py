@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from conftest import ENGINE, needs_root, sh
+from conftest import ENGINE, ledger, needs_root, sh
 
 
 def run(*options, check=False, **kwargs):
@@ -114,12 +114,20 @@ class TestOnTheMachine:
     def test_an_unknown_interface(self):
         assert_one_line(run("--iface", "nope0", "--queues", "1"), 4, "nope0", "ip link")
 
-    def test_an_interface_with_the_default_route_is_refused_and_both_flags_named(self, lab):
+    def test_an_interface_with_the_default_route_is_only_tapped_and_both_flags_named(self, lab, tmp_path):
         net = lab()
         sh("ip", "-n", net.cap, "addr", "add", "192.0.2.1/24", "dev", "cap0")
         sh("ip", "-n", net.cap, "route", "add", "default", "via", "192.0.2.2")
-        done = sh(*net.inside(net.cap, ENGINE, "--iface", "cap0", "--queues", 1), check=False)
+        done = sh(*net.inside(net.cap, ENGINE, "--iface", "cap0", "--queues", 1, "--mode", "copy"), check=False)
         assert_one_line(done, 4, "cap0", "default route", "--filter", "--take-all")
+        blocked = tmp_path / "blocked"
+        blocked.write_text("10.0.0.1\n")
+        done = sh(*net.inside(net.cap, ENGINE, "--iface", "cap0", "--block", blocked), check=False)
+        assert_one_line(done, 4, "cap0", "default route", "the block list needs AF_XDP", "--filter", "--take-all")
+        tapped = net.capture("--queues", 1, "--duration", 0.2, "--output", "none", "--summary", tmp_path / "ledger.json")
+        tapped.communicate(timeout=20)
+        assert any("default route" in line and "tapped by AF_PACKET" in line for line in tapped.log)
+        assert ledger(tmp_path / "ledger.json")["queues"][0]["mode"] == "afpacket"
         taken = net.capture("--queues", 1, "--take-all", "--duration", 0.2, "--output", "none")
         taken.communicate(timeout=20)
         assert taken.returncode == 0
@@ -141,12 +149,13 @@ class TestOnTheMachine:
         done = sh(*net.inside(net.cap, ENGINE, "--iface", "cap0"), check=False)
         assert_one_line(done, 4, "9000", "mtu")
 
-    def test_afpacket_is_refused_until_it_is_there(self):
-        assert_one_line(run("--iface", "lo", "--mode", "afpacket"), 4, "afpacket")
-
-    def test_a_kernel_without_af_xdp_is_named(self, lab, tmp_path):
+    def test_on_a_kernel_without_af_xdp_the_interface_is_tapped_and_the_reason_said(self, lab, tmp_path):
         """socket(AF_XDP) is made to fail as on such a kernel, by a seccomp filter around the engine."""
         net = lab()
-        done = sh(*net.inside(net.cap, "/usr/bin/python3", os.path.join(os.path.dirname(__file__), "no_af_xdp.py"),
-                              ENGINE, "--iface", "cap0"), check=False)
-        assert_one_line(done, 4, "AF_XDP")
+        without = ("/usr/bin/python3", os.path.join(os.path.dirname(__file__), "no_af_xdp.py"), ENGINE, "--iface", "cap0")
+        done = sh(*net.inside(net.cap, *without, "--mode", "copy"), check=False)
+        assert_one_line(done, 4, "AF_XDP", "CONFIG_XDP_SOCKETS")
+        done = sh(*net.inside(net.cap, *without, "--duration", 0.2, "--summary", tmp_path / "ledger.json"), check=False)
+        assert done.returncode == 0, done.stderr
+        assert "built without AF_XDP" in done.stderr and "tapped by AF_PACKET" in done.stderr
+        assert ledger(tmp_path / "ledger.json")["queues"][0]["mode"] == "afpacket"

@@ -151,14 +151,27 @@ def test_count_analyses_exactly_so_many_and_counts_the_rest(lab, tmp_path):
     assert run["totals"]["unaccounted"] == 0
 
 
-def test_no_thread_keeps_a_capability(lab):
+def test_without_reload_no_thread_keeps_a_capability(lab):
     net = lab()
-    capture = net.capture("--queues", 1, "--output", "none")
+    capture = net.capture("--queues", 1, "--output", "none", "--no-reload")
     threads = os.listdir(f"/proc/{capture.pid}/task")
     assert len(threads) >= 3
     for thread in threads:
         status = dict(line.split(":", 1) for line in open(f"/proc/{capture.pid}/task/{thread}/status") if ":" in line)
         assert int(status["CapEff"], 16) == 0 and int(status["CapPrm"], 16) == 0
+    finish(capture)
+
+
+def test_no_worker_keeps_a_capability(lab):
+    net = lab()
+    capture = net.capture("--queues", 1, "--output", "none")
+    for thread in os.listdir(f"/proc/{capture.pid}/task"):
+        status = dict(line.split(":", 1) for line in open(f"/proc/{capture.pid}/task/{thread}/status") if ":" in line)
+        if status["Name"].strip().startswith("worker"):
+            assert int(status["CapEff"], 16) == 0 and int(status["CapPrm"], 16) == 0
+            break
+    else:
+        raise AssertionError("no worker")
     finish(capture)
 
 

@@ -29,7 +29,7 @@ constexpr std::uint64_t kFramesPerQueue = 500;
 class Session {
  public:
   Session(const cli::Settings& settings, const cli::Log& log, std::optional<bpf::RootProgram> ready = std::nullopt)
-      : capture(settings, log, std::move(ready)) {
+      : capture(settings, log, request(std::move(ready))) {
     for (CaptureShare& share : capture.shares()) {
       analyses_.push_back(
           std::make_unique<Analysis>(AnalysisConfig{.ring_bytes = 64u << 10, .make_room = {}, .epoch_ns = wall_ns()}));
@@ -70,6 +70,12 @@ class Session {
   Capture capture;
 
  private:
+  static CaptureRequest request(std::optional<bpf::RootProgram> ready) {
+    CaptureRequest request;
+    request.program = std::move(ready);
+    return request;
+  }
+
   RunControl control_;
   std::vector<std::unique_ptr<Analysis>> analyses_;
   std::vector<std::unique_ptr<Worker>> workers_;

@@ -81,7 +81,7 @@ class PacketWriterTest : public testing::Test {
   static void end(PacketWriter& writer, std::size_t workers = 1) {
     for (std::size_t i = 0; i < workers; ++i) writer.lane(i).finish();
     writer.round();
-    writer.finish({});
+    writer.finish({pcapng::Statistics{}});
   }
 
   std::vector<Packet> packets() const {
