@@ -4,12 +4,10 @@
 #include <linux/bpf.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
 #include <stdexcept>
-#include <thread>
 
 #include "bpf/root_program.h"
 #include "tests/bpf/filter_rig.h"
@@ -269,38 +267,6 @@ TEST(Filter, CannotBeSetOnARunWithoutAFilterStage) {
   auto root = bpf::RootProgram::load({});
   EXPECT_FALSE(root.has_filter_stage());
   EXPECT_EQ(error_of([&] { root.set_filter("udp"); }).find("2: set the filter: "), 0U);
-}
-
-TEST(Filter, IsSwappedWhileFramesArriveWithoutLosingOne) {
-  NEEDS_ROOT();
-  bpf::RootConfig config;
-  config.filter = "udp";
-  auto root = bpf::RootProgram::load(config);
-  const engine::UniqueFd socket = unbound_socket();
-  root.set_socket(0, socket.get());
-  constexpr std::uint32_t frames_per_run = 100'000;
-  std::atomic<bool> stop = false;
-  std::atomic<std::uint64_t> runs = 0;
-  std::thread traffic([&] {
-    const Frame frame = udp_frame("10.0.0.1", "10.0.0.2", 1, 53);
-    while (!stop.load(std::memory_order_relaxed)) {
-      run_ns(root.program_fd(), frame, frames_per_run);
-      runs.fetch_add(1, std::memory_order_relaxed);
-    }
-  });
-  // Until both filters have judged frames, and 100 swaps at least.
-  for (int swaps = 0; swaps < 10'000; ++swaps) {
-    root.set_filter(swaps % 2 == 0 ? "tcp" : "udp");
-    const root_counters now = root.counters(0);
-    if (swaps >= 100 && now.passed > 0 && now.redirected > 0 && runs.load(std::memory_order_relaxed) > 4) break;
-  }
-  stop = true;
-  traffic.join();
-  const root_counters counters = root.counters(0);
-  EXPECT_EQ(counters.xdp_seen, runs * frames_per_run);
-  EXPECT_EQ(counters.xdp_seen, counters.passed + counters.redirected);
-  EXPECT_GT(counters.passed, 0U);
-  EXPECT_GT(counters.redirected, 0U);
 }
 
 }  // namespace

@@ -123,14 +123,17 @@ BoundSocket::~BoundSocket() {
 
 FrameSender::FrameSender(const std::string& ifname) : fd_(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0)) {
   check(fd_.valid(), "socket(AF_PACKET)");
-  sockaddr_ll to = {};
-  to.sll_family = AF_PACKET;
-  to.sll_ifindex = static_cast<int>(if_nametoindex(ifname.c_str()));
-  check(bind(fd_.get(), reinterpret_cast<sockaddr*>(&to), sizeof to) == 0, "bind(AF_PACKET)");
+  sockaddr_ll address = {};
+  address.sll_family = AF_PACKET;
+  address.sll_ifindex = static_cast<int>(if_nametoindex(ifname.c_str()));
+  check(bind(fd_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0, "bind(AF_PACKET)");
 }
 
 void FrameSender::send(const Frame& frame) const {
-  const auto sent = ::send(fd_.get(), frame.data(), frame.size(), 0);
+  ssize_t sent = -1;
+  do {
+    sent = ::send(fd_.get(), frame.data(), frame.size(), 0);
+  } while (sent < 0 && errno == ENOBUFS);
   check(sent == static_cast<ssize_t>(frame.size()), "send");
 }
 

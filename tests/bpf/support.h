@@ -62,7 +62,8 @@ class BoundSocket {
   engine::UniqueFd fd_;
 };
 
-// Sends by AF_PACKET. To close such a socket takes the kernel some milliseconds: for many frames keep one.
+// Sends by AF_PACKET. The kernel may lose frames behind it without a word: in veth's ring, in a backlog. To close such
+// a socket takes it some milliseconds: for many frames keep one.
 class FrameSender {
  public:
   explicit FrameSender(const std::string& ifname);
