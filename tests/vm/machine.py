@@ -185,9 +185,6 @@ class Machine:
         """Warnings, oopses and the like in the kernel's log."""
         return self.sh("dmesg | grep -A 12 -E 'WARNING:|BUG:|Oops|Call Trace|blocked for more than' || true")
 
-    def set_link(self, nic, up):
-        self.qmp("set_link", name=nic, up=up)
-
     def close(self):
         if self.qemu.poll() is None:
             self.qemu.kill()
