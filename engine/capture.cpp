@@ -9,7 +9,7 @@ Capture::Capture(const cli::Settings& settings, const cli::Log& log, CaptureRequ
   place_lanes(settings);
   for (const auto& port : ports_) open(*port);
   for (const auto& port : ports_)
-    devices_at_start_.push_back(xsk::read_device_counters(port->link().ifindex).value_or(xsk::DeviceCounters{}));
+    devices_.push_back({xsk::read_device_counters(port->link().ifindex).value_or(xsk::DeviceCounters{}), 0, 0});
 }
 
 void Capture::place_lanes(const cli::Settings& settings) {
@@ -67,18 +67,55 @@ void Capture::stop() {
   for (const auto& port : ports_) port->stop();
 }
 
-void Capture::park(Port& port, RunControl& control) {
+void Capture::let_go(Port& port, RunControl& control, const xsk::DeviceCounters& last) {
+  port.stop();
   for (const auto& lane : port.lanes()) lane->wanted.store(false, std::memory_order_relaxed);
   control.change_lanes();
   for (const auto& lane : port.lanes()) lane->served.wait(true, std::memory_order_acquire);
+  Device& device = device_of(port);
+  const xsk::DeviceCounters now = xsk::read_device_counters(port.link().ifindex).value_or(last);
+  device.seen_before += now.nic_seen() - device.at_start.nic_seen();
+  device.dropped_before += now.nic_dropped() - device.at_start.nic_dropped();
+  device.at_start = now;
+  const std::lock_guard lock(changing_);
+  port.close();
 }
 
-void Capture::resume(Port& port, RunControl& control) {
-  for (const auto& lane : port.lanes()) lane->wanted.store(true, std::memory_order_relaxed);
+void Capture::take(Port& port, RunControl& control) {
+  {
+    const std::lock_guard lock(changing_);
+    try {
+      open(port);
+    } catch (const SetupError&) {
+      port.stop();
+      port.close();
+      throw;
+    }
+  }
+  device_of(port).at_start = xsk::read_device_counters(port.link().ifindex).value_or(xsk::DeviceCounters{});
+  for (const auto& lane : port.lanes()) {
+    lane->interface_state.store(0, std::memory_order_relaxed);
+    lane->wanted.store(true, std::memory_order_relaxed);
+  }
   control.change_lanes();
+  // Or the next let_go() might find it not served yet, and a worker take it up behind that.
+  for (const auto& lane : port.lanes()) lane->served.wait(false, std::memory_order_acquire);
+  port.start();
+}
+
+void Capture::rename(Port& port, std::string name) {
+  const std::lock_guard lock(changing_);
+  port.rename(std::move(name));
+}
+
+Capture::Device& Capture::device_of(const Port& port) {
+  std::size_t i = 0;
+  while (ports_[i].get() != &port) ++i;
+  return devices_[i];
 }
 
 void Capture::set_filter(const bpf::FilterExpression& filter) {
+  const std::lock_guard lock(changing_);
   for (const auto& port : ports_) port->set_filter(filter);
 }
 
@@ -89,6 +126,13 @@ std::string Capture::names() const {
 }
 
 std::vector<QueueLedger> Capture::ledger(bool workers_ended) {
+  const std::lock_guard reading(reading_);
+  const std::unique_lock changing(changing_, std::try_to_lock);
+  if (changing.owns_lock()) ledger_ = read_ledger(workers_ended);
+  return ledger_;
+}
+
+std::vector<QueueLedger> Capture::read_ledger(bool workers_ended) {
   std::vector<QueueLedger> ledgers, others;
   for (const auto& port : ports_) port->add_ledgers(workers_ended, ledgers, others);
   for (const CaptureShare& share : shares_) {
@@ -104,10 +148,11 @@ std::vector<QueueLedger> Capture::ledger(bool workers_ended) {
 std::vector<std::pair<std::string, std::uint64_t>> Capture::device_counters() const {
   std::uint64_t seen = 0, dropped = 0;
   for (std::size_t i = 0; i < ports_.size(); ++i) {
-    const auto now = xsk::read_device_counters(ports_[i]->link().ifindex);
-    if (!now) return {};
-    seen += now->nic_seen() - devices_at_start_[i].nic_seen();
-    dropped += now->nic_dropped() - devices_at_start_[i].nic_dropped();
+    // One that is gone has counted all that it will.
+    const xsk::DeviceCounters& start = devices_[i].at_start;
+    const xsk::DeviceCounters now = xsk::read_device_counters(ports_[i]->link().ifindex).value_or(start);
+    seen += devices_[i].seen_before + now.nic_seen() - start.nic_seen();
+    dropped += devices_[i].dropped_before + now.nic_dropped() - start.nic_dropped();
   }
   return {{"nic_seen", seen}, {"nic_dropped", dropped}};
 }

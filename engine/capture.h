@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -49,22 +50,36 @@ class Capture {
   bool spins() const noexcept { return spins_; }
   std::vector<CaptureShare>& shares() noexcept { return shares_; }
 
-  // While the workers run: makes them leave a port's lanes alone, after they have drained what the lanes hold, so that
-  // it can be closed; and lets them serve the lanes again. The port is stopped before and started after.
-  void park(Port& port, RunControl& control);
-  void resume(Port& port, RunControl& control);
-  void open(Port& port);  // again, after close(); throws SetupError
+  // While the workers run. Lets a port go: nothing arrives any more, the workers have drained its lanes and leave them
+  // alone, what it counted stays in the ledger. `last`: what its device had counted, if it cannot be asked any more.
+  void let_go(Port& port, RunControl& control, const xsk::DeviceCounters& last);
+  // And takes it again. Throws SetupError; then it is as before.
+  void take(Port& port, RunControl& control);
+  void rename(Port& port, std::string name);  // as its interface was
 
   // The lanes' ledgers as they stand; exact once the workers have ended after stop(). Queues that were not asked for
-  // but saw frames have an entry too, behind the lanes: what the program passed there was seen.
+  // but saw frames have an entry too, behind the lanes: what the program passed there was seen. Any thread; while a
+  // port is let go or taken it is the one that was read before.
   std::vector<QueueLedger> ledger(bool workers_ended);
   std::vector<std::pair<std::string, std::uint64_t>> device_counters() const;  // the change since the start
 
  private:
+  struct Device {
+    xsk::DeviceCounters at_start;   // of the port
+    std::uint64_t seen_before = 0;  // by those that it was opened on before
+    std::uint64_t dropped_before = 0;
+  };
+
   void place_lanes(const cli::Settings& settings);
+  void open(Port& port);
+  Device& device_of(const Port& port);
+  std::vector<QueueLedger> read_ledger(bool workers_ended);
 
   bool spins_ = false;
-  std::vector<xsk::DeviceCounters> devices_at_start_;  // parallel to the ports
+  std::mutex changing_;  // held while a port is opened or closed
+  std::mutex reading_;   // held by who reads the ledger
+  std::vector<QueueLedger> ledger_;
+  std::vector<Device> devices_;  // parallel to the ports
   std::vector<CaptureShare> shares_;
   std::vector<std::size_t> share_of_lane_;  // over all ports
   std::vector<std::unique_ptr<Port>> ports_;

@@ -20,12 +20,12 @@
 #include "engine/capture.h"
 #include "engine/cli/filter_file.h"
 #include "engine/cli/privileges.h"
-#include "engine/cli/promiscuous.h"
 #include "engine/clock.h"
 #include "engine/results/json.h"
 #include "engine/results/status.h"
 #include "engine/session.h"
 #include "engine/source/kernel_filter.h"
+#include "engine/source/port_keeper.h"
 #include "engine/source/xdp_port.h"
 #include "engine/worker.h"
 #include "numa/memory.h"
@@ -35,9 +35,6 @@ namespace engine {
 namespace {
 
 constexpr std::size_t kRing_bytes = 512u << 10;  // of results, per worker
-constexpr std::uint64_t kSecond_ns = 1'000'000'000;
-// How often the main thread looks whether the interface is still there.
-constexpr std::uint64_t kLook_ns = kSecond_ns / 4;
 // A flood goes on until the collector has seen that its source is to be blocked.
 constexpr int kBlockPause_ms = 4;
 
@@ -69,8 +66,7 @@ class LiveRun {
   void watch();
   std::vector<QueueLedger> look() noexcept;
   void print_status(std::uint64_t now_ns);
-  bool interface_is_there();
-  void tell(std::string_view event, const Port& port);
+  void make_keeper();
   void end_threads();
   RunLedger ledger();
 
@@ -82,7 +78,6 @@ class LiveRun {
   std::vector<std::unique_ptr<Output>> outputs_;  // until the collector has them
   std::atomic<bool> output_failed_{false};
   bool interface_lost_ = false;
-  std::vector<bool> interface_down_;  // by port
   std::uint64_t begin_ns_ = 0;
   std::uint64_t end_ns_ = 0;
   std::uint64_t status_ns_ = 0;
@@ -90,7 +85,6 @@ class LiveRun {
 
   // Destroyed in reverse: threads have ended by then; the collector goes before what it refers to, the capture's
   // memory and sockets after the workers that used them.
-  std::vector<cli::Promiscuous> promiscuous_;
   std::optional<KernelFilter> filter_;
   std::optional<Capture> capture_;
   std::unique_ptr<PacketWriter> packet_file_;             // its lanes outlive the workers
@@ -98,6 +92,7 @@ class LiveRun {
   std::vector<std::unique_ptr<plugins::Blocks>> blocks_;  // then: by worker
   std::vector<std::unique_ptr<Analysis>> analyses_;
   RunControl control_;
+  std::optional<PortKeeper> keeper_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::optional<PluginSet> plugins_;  // its thread ends before what it gives states to
   std::unique_ptr<Collector> collector_;
@@ -115,10 +110,21 @@ void LiveRun::prepare() {
   capture_.emplace(settings_, log_, std::move(request));
   filter_->begin(*capture_);
   if (plugins_->uses(ENGINE_USE_BLOCK) && !programs().empty()) make_blocker();
-  if (!settings_.no_promisc)
-    for (const auto& port : capture_->ports()) promiscuous_.emplace_back(port->link().name);
+  make_keeper();
   load_analyses();
   make_collector();
+}
+
+void LiveRun::make_keeper() {
+  KeeperConfig config;
+  config.promiscuous = !settings_.no_promisc;
+  config.may_retake = !settings_.no_reload;
+  config.tell = [this](std::string_view event, const std::string& interface, const std::string& more) {
+    std::string members = "\"interface\":";
+    append_json_string(members, interface);
+    collector_->event(wall_ns(), event, members + more);
+  };
+  keeper_.emplace(std::move(config), *capture_, control_, log_);
 }
 
 void LiveRun::make_blocker() {
@@ -216,6 +222,7 @@ void LiveRun::start_threads() {
   numa::keep_this_thread_off(cpus);  // the collector inherits it: a worker that spins is not interrupted by us
   const std::vector<cap_value_t> kept = capabilities_to_keep();
   cli::drop_privileges(kept);
+  if (settings_.no_reload) log_.info("--no-reload: all rights are given up; an interface that goes ends the run");
   try {
     collector_->start();
     if (packet_file_) packet_file_->start();
@@ -275,7 +282,6 @@ void LiveRun::watch() {
   const auto every_ns =
       settings_.stats_s > 0 && !is_pretty(settings_) ? static_cast<std::uint64_t>(settings_.stats_s * 1e9) : UINT64_MAX;
   std::uint64_t next_status_ns = every_ns == UINT64_MAX ? UINT64_MAX : begin_ns_ + every_ns;
-  std::uint64_t next_look_ns = begin_ns_ + kLook_ns;
   for (;;) {
     const std::uint64_t now_ns = monotonic_ns();
     if (now_ns >= end_ns) return;
@@ -283,47 +289,18 @@ void LiveRun::watch() {
       print_status(now_ns);
       next_status_ns += every_ns;
     }
-    if (now_ns >= next_look_ns) {
-      if (!interface_is_there()) return;
-      next_look_ns = now_ns + kLook_ns;
-    }
-    const std::uint64_t until_ns = std::min({end_ns, next_status_ns, next_look_ns});
+    interface_lost_ = !keeper_->serve(now_ns);
+    if (interface_lost_) return;
+    const std::uint64_t until_ns = std::min({end_ns, next_status_ns, keeper_->due_ns()});
     const std::uint64_t wait_ms = until_ns > now_ns ? (until_ns - now_ns) / 1'000'000 + 1 : 0;
-    std::array<pollfd, 3> waits{
-        {{signals_.stop_fd(), POLLIN, 0}, {stop_.get(), POLLIN, 0}, {signals_.reload_fd(), POLLIN, 0}}};
+    std::array<pollfd, 4> waits{{{signals_.stop_fd(), POLLIN, 0},
+                                 {stop_.get(), POLLIN, 0},
+                                 {signals_.reload_fd(), POLLIN, 0},
+                                 {keeper_->fd(), POLLIN, 0}}};
     poll(waits.data(), waits.size(), static_cast<int>(wait_ms));
     if (waits[0].revents != 0 || waits[1].revents != 0) return;
     if (waits[2].revents != 0) plugins_->take_reload(signals_, settings_, log_);
   }
-}
-
-// Going down is survived by the sockets (they go on once it is up again), removal is not.
-bool LiveRun::interface_is_there() {
-  for (std::size_t i = 0; i < capture_->ports().size(); ++i) {
-    const Port& port = *capture_->ports()[i];
-    bool down = false;
-    for (const auto& lane : port.lanes()) {
-      const int state = lane->interface_state.load(std::memory_order_relaxed);
-      down = down || state == ENETDOWN;
-      if (state != ENXIO) continue;
-      tell("interface_removed", port);
-      log_.error("interface " + port.link().name + " is gone; the run ends");
-      interface_lost_ = true;
-      return false;
-    }
-    if (down != interface_down_[i]) {
-      tell(down ? "link_down" : "link_up", port);
-      log_.warn("interface " + port.link().name + (down ? " is down" : " is up again"));
-      interface_down_[i] = down;
-    }
-  }
-  return true;
-}
-
-void LiveRun::tell(std::string_view event, const Port& port) {
-  std::string members = "\"interface\":";
-  append_json_string(members, port.link().name);
-  collector_->event(wall_ns(), event, members);
 }
 
 // The ledger while it runs, for the collector's thread too: a map that cannot be read then (it can at the end, or the
@@ -387,7 +364,6 @@ ExitCode LiveRun::run() {
   prepare();
   start_threads();
   begin_ns_ = status_ns_ = monotonic_ns();
-  interface_down_.resize(capture_->ports().size());
   log_.info("ready: " + std::to_string(workers_.size()) + (workers_.size() == 1 ? " worker, " : " workers, ") +
             (capture_->spins() ? "spinning" : "sleeping in poll() when idle"));
   const bool table = takes_the_screen(settings_);

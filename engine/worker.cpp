@@ -179,7 +179,8 @@ void Worker::change_lanes() noexcept {
   for (Lane* lane : lanes_) {
     if (lane->wanted.load(std::memory_order_relaxed)) {
       served_.push_back(lane);
-      lane->served.store(true, std::memory_order_relaxed);
+      lane->served.store(true, std::memory_order_release);
+      lane->served.notify_all();
     } else if (lane->served.load(std::memory_order_relaxed)) {
       while (serve(*lane) > 0) {
       }

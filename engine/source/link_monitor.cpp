@@ -62,6 +62,7 @@ bool LinkMonitor::drain(std::vector<LinkEvent>& events) {
 // By number while it is there: it may have got another name.
 void LinkMonitor::ask_for(std::size_t link, std::vector<LinkEvent>& events) {
   const LinkState& state = tracker_.state(link);
+  const unsigned asked = state.ifindex;
   const int error = question_.ask(
       RTM_GETLINK, 0,
       [&](nlmsghdr* request) {
@@ -72,7 +73,10 @@ void LinkMonitor::ask_for(std::size_t link, std::vector<LinkEvent>& events) {
       [&](const nlmsghdr* answer) {
         if (const auto report = parse_link(answer)) tracker_.take(*report, events);
       });
-  if (error == ENODEV) tracker_.gone(link, events);
+  if (error != ENODEV || state.ifindex == 0) return;
+  // By now its end has been announced (both hold the kernel's rtnl lock), and the message may know more: of a move.
+  drain(events);
+  if (state.ifindex == asked) tracker_.gone(link, events);
 }
 
 void LinkMonitor::look_at_queues(std::size_t link, std::vector<LinkEvent>& events) {

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -35,6 +36,7 @@ class Port {
   virtual ~Port() = default;
 
   const xsk::Link& link() const noexcept { return link_; }  // as it was when the port was opened last
+  void rename(std::string name) { link_.name = std::move(name); }
   const std::vector<std::unique_ptr<Lane>>& lanes() const noexcept { return lanes_; }
 
   // As obtained; known once open() has returned.
@@ -46,7 +48,7 @@ class Port {
   virtual void start() = 0;  // packets arrive from here on
   // Ends the arrival of packets and waits until none is on its way any more. What has arrived stays in the lanes.
   virtual void stop() = 0;
-  // Gives up what open() got. No worker serves a lane any more (Capture::park); what was counted stays in the ledger.
+  // Gives up what open() got. No worker serves a lane any more (Capture::let_go); what was counted stays in the ledger.
   virtual void close() = 0;
 
   // Adds the lanes' ledgers, in their order, as they stand: exact once the workers have ended after stop(). Those of
@@ -56,6 +58,10 @@ class Port {
   // Which packets the kernel hands over, from now on: while packets arrive each is judged by the old or the new filter.
   // Throws SetupError; the old one then stays.
   virtual void set_filter(const bpf::FilterExpression& filter) = 0;
+
+  // False: an interface that has come to this MTU and so many queues is served only if the port is opened again. Throws
+  // SetupError where it would not be even then.
+  virtual bool fits(std::uint32_t, std::uint32_t) const { return true; }
 
   // What judges packets in the kernel; null where nothing can be blocked or passed by there.
   virtual bpf::RootProgram* program() noexcept { return nullptr; }

@@ -38,11 +38,7 @@ void refuse_what_a_tap_cannot(const cli::InterfaceSetting& interface, const cli:
 
 TapPort::TapPort(const cli::InterfaceSetting& interface, bpf::FilterExpression filter, const cli::Settings& settings,
                  const cli::Log& log)
-    : Port(xsk::read_link(interface.name)),
-      interface_(interface.name),
-      filter_(std::move(filter)),
-      settings_(settings),
-      log_(log) {
+    : Port(xsk::read_link(interface.name)), filter_(std::move(filter)), settings_(settings), log_(log) {
   refuse_what_a_tap_cannot(interface, settings);
   if (!link_.is_up)
     throw SetupError(ExitCode::machine_cannot, "interface " + link_.name, "is down",
@@ -57,7 +53,7 @@ TapPort::TapPort(const cli::InterfaceSetting& interface, bpf::FilterExpression f
 }
 
 void TapPort::open(std::span<const LanePlace> places) {
-  link_ = xsk::read_link(interface_);
+  link_ = xsk::read_link(link_.name);
   PacketSocketConfig config;
   config.interface_name = link_.name;
   config.ifindex = link_.ifindex;

@@ -40,7 +40,6 @@ class TapPort : public Port {
   PacketStatistics counted(std::size_t lane);
   void say_what_was_obtained() const;
 
-  std::string interface_;
   bpf::FilterExpression filter_;  // what the kernel hands over
   const cli::Settings& settings_;
   const cli::Log& log_;

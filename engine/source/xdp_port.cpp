@@ -127,7 +127,7 @@ void XdpPort::choose_queues() {
 
 void XdpPort::open(std::span<const LanePlace> places) {
   if (program_->attach_mode() == bpf::AttachMode::detached) {  // again, after close()
-    link_ = xsk::read_link(config_.interface);
+    link_ = xsk::read_link(link_.name);
     attach();
     xsk::require_queues(link_, std::uint32_t{lanes_.back()->index} + 1);
   }
@@ -157,6 +157,12 @@ void XdpPort::open(std::span<const LanePlace> places) {
   }
   mode_ = xsk::to_string(sockets_.front().mode());
   say_what_was_obtained(sizes.frames);
+}
+
+// A driver may run the program on those queues only that there were when it was attached (drivers/net/veth.c:
+// veth_set_channels): what arrives on the new ones would be seen by nobody.
+bool XdpPort::fits(std::uint32_t mtu_bytes, std::uint32_t rx_queues) const {
+  return rx_queues <= link_.rx_queues && xsk::chunk_bytes_for(mtu_bytes, link_.driver, link_.name) <= chunk_bytes_;
 }
 
 void XdpPort::say_what_was_obtained(std::uint32_t frames) const {

@@ -43,6 +43,7 @@ class XdpPort : public Port {
   void close() override;
   void add_ledgers(bool workers_ended, std::vector<QueueLedger>& lanes, std::vector<QueueLedger>& others) override;
   void set_filter(const bpf::FilterExpression& filter) override;
+  bool fits(std::uint32_t mtu_bytes, std::uint32_t rx_queues) const override;
   bpf::RootProgram* program() noexcept override { return &*program_; }
 
   std::vector<xsk::Socket>& sockets() noexcept { return sockets_; }  // parallel to the lanes

@@ -39,17 +39,22 @@ class Lab:
         try:
             sh("ip", "netns", "add", self.cap)
             sh("ip", "netns", "add", self.gen)
-            n = str(queues)
-            sh("ip", "-n", self.cap, "link", "add", "cap0", "numrxqueues", n, "numtxqueues", n, "type", "veth",
-               "peer", "name", "gen0", "numrxqueues", n, "numtxqueues", n, "netns", self.gen)
-            for ns, dev in ((self.cap, "cap0"), (self.gen, "gen0")):
-                sh("ip", "netns", "exec", ns, "sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1")
-                sh("ip", "-n", ns, "link", "set", dev, "mtu", str(mtu), "up")
-                sh("ip", "-n", ns, "link", "set", "lo", "up")
-                sh("ip", "netns", "exec", ns, "ethtool", "-K", dev, "gro", "on")
+            for namespace in (self.cap, self.gen):
+                sh(*self.inside(namespace, "sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1"))
+                sh("ip", "-n", namespace, "link", "set", "lo", "up")
+            self.join(mtu)
         except BaseException:
             self.close()
             raise
+
+    def join(self, mtu=1500):
+        """Makes the pair, which goes when either of the two is deleted."""
+        n = str(self.queues)
+        sh("ip", "-n", self.cap, "link", "add", "cap0", "numrxqueues", n, "numtxqueues", n, "type", "veth",
+           "peer", "name", "gen0", "numrxqueues", n, "numtxqueues", n, "netns", self.gen)
+        for ns, dev in ((self.gen, "gen0"), (self.cap, "cap0")):
+            sh("ip", "-n", ns, "link", "set", dev, "mtu", str(mtu), "up")
+            sh(*self.inside(ns, "ethtool", "-K", dev, "gro", "on"))
 
     def inside(self, namespace, *command):
         return ("ip", "netns", "exec", namespace, *map(str, command))

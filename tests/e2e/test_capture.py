@@ -175,36 +175,6 @@ def test_no_worker_keeps_a_capability(lab):
     finish(capture)
 
 
-def events(capture):
-    return [json.loads(line)["event"] for line in capture.stdout.read().splitlines()
-            if json.loads(line)["type"] == "event"]
-
-
-def test_a_link_that_goes_down_and_up_is_told_and_survived(lab, tmp_path):
-    net = lab()
-    capture = net.capture("--queues", 1, "--format", "json", "--summary", tmp_path / "ledger.json")
-    sh("ip", "-n", net.cap, "link", "set", "cap0", "down")
-    assert "is down" in next(line for line in capture.stderr if "is down" in line)
-    sh("ip", "-n", net.cap, "link", "set", "cap0", "up")
-    assert "is up again" in next(line for line in capture.stderr if "is up" in line)
-    sent = net.generate("--count", 1000, "--rate", 20000)
-    capture.send_signal(signal.SIGINT)
-    assert capture.wait(timeout=20) == 0
-    assert events(capture) == ["link_down", "link_up"]
-    run = ledger(tmp_path / "ledger.json")
-    assert run["totals"]["analysed"] == sent["sent"] == 1000
-    assert_closed(run, sent)
-
-
-def test_an_interface_that_is_removed_ends_the_run_with_1(lab):
-    net = lab()
-    capture = net.capture("--queues", 1, "--format", "json")
-    sh("ip", "-n", net.cap, "link", "del", "cap0")
-    assert capture.wait(timeout=20) == 1
-    assert events(capture) == ["interface_removed"]
-    assert "cap0 is gone" in capture.stderr.read()
-
-
 def test_a_second_interrupt_ends_at_once_with_130(lab, tmp_path):
     """A plugin with a minute's deadline keeps the worker; the first SIGINT waits for it, the second does not."""
     (tmp_path / "slow.lua").write_text("function on_packet(p) while p.dst_port == 4242 do end end")

@@ -50,12 +50,8 @@ class Session {
   // The interface is let go and taken again while the workers run.
   void reopen() {
     for (const auto& port : capture.ports()) {
-      port->stop();
-      capture.park(*port, control_);
-      port->close();
-      capture.open(*port);
-      capture.resume(*port, control_);
-      port->start();
+      capture.let_go(*port, control_, {});
+      capture.take(*port, control_);
     }
   }
   std::vector<QueueLedger> end() {
