@@ -2,7 +2,7 @@
 //
 // Owns its sockets, which belong to the network namespace of the thread that made it. Main thread; needs no capability.
 // The kernel announces no change of channels by ioctl and no program that was detached through its bpf_link, and drops
-// messages (ENOBUFS) for who reads too slowly: so take() also asks, about every second and after such a loss.
+// messages (ENOBUFS) for who reads too slowly: so take() also asks, when it is told to and after such a loss.
 #pragma once
 
 #include <libmnl/libmnl.h>

@@ -9,8 +9,9 @@ namespace engine {
 namespace {
 
 constexpr std::uint64_t kMillisecond_ns = 1'000'000;
-// What the kernel announces to nobody is looked for so often.
-constexpr std::uint64_t kLook_ns = 1000 * kMillisecond_ns;
+// What the kernel announces to nobody is looked for so often. Who takes our place by --replace waits a second for the
+// queues that we hold.
+constexpr std::uint64_t kLook_ns = 250 * kMillisecond_ns;
 // Between attempts to take a port again; doubled up to the last. Some NICs reset their link at each.
 constexpr std::uint64_t kFirstPause_ns = 100 * kMillisecond_ns;
 constexpr std::uint64_t kLongestPause_ns = 1000 * kMillisecond_ns;

@@ -165,13 +165,16 @@ def test_without_reload_no_thread_keeps_a_capability(lab):
 def test_no_worker_keeps_a_capability(lab):
     net = lab()
     capture = net.capture("--queues", 1, "--output", "none")
-    for thread in os.listdir(f"/proc/{capture.pid}/task"):
-        status = dict(line.split(":", 1) for line in open(f"/proc/{capture.pid}/task/{thread}/status") if ":" in line)
-        if status["Name"].strip().startswith("worker"):
-            assert int(status["CapEff"], 16) == 0 and int(status["CapPrm"], 16) == 0
-            break
-    else:
-        raise AssertionError("no worker")
+
+    def rights_of_workers():
+        for thread in os.listdir(f"/proc/{capture.pid}/task"):
+            lines = open(f"/proc/{capture.pid}/task/{thread}/status").read().splitlines()
+            status = dict(line.split(":", 1) for line in lines if ":" in line)
+            if status["Name"].strip().startswith("worker"):
+                yield int(status["CapEff"], 16) | int(status["CapPrm"], 16)
+
+    # Each gives them up itself, before its first packet; nothing announces that.
+    await_condition(lambda: list(rights_of_workers()) == [0], what="a worker without rights")
     finish(capture)
 
 
