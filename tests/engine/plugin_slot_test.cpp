@@ -59,7 +59,9 @@ class PluginSlotTest : public ::testing::Test {
                         const std::lock_guard lock(told_mutex_);
                         told_.push_back(std::string(event) + " " + std::string(members));
                       },
-                      !lossless, false});
+                      !lossless,
+                      false,
+                      {}});
   }
 
   const std::uint8_t* memory() const { return reinterpret_cast<const std::uint8_t*>(frames_.memory.data()); }
