@@ -154,9 +154,32 @@ def test_an_interface_is_removed_and_comes_back_100_times(lab, watched):
     print(f"captured again {max(times) * 1e3:.0f} ms at most after it was up, {sorted(times)[50] * 1e3:.0f} ms typically")
 
 
-def test_an_interface_goes_to_another_namespace_and_comes_back(lab, watched):
+@pytest.mark.parametrize("mode", ["copy", "skb", "afpacket"])
+def test_every_way_in_comes_back(lab, watched, mode):
     net = lab()
-    capture = watched(net, "--queues", 1)
+    capture = watched(net, "--mode", mode, "--queues", 2 if mode == "afpacket" else 1)
+    sent = 0
+    for round in range(3):
+        sent += taken(net.generate("--count", 300, "--rate", 20000, "--flows", 20))
+        sh("ip", "-n", net.cap, "link", "set", "cap0", "down")
+        sh("ip", "-n", net.cap, "link", "set", "cap0", "up")
+        sent += taken(net.generate("--count", 300, "--rate", 20000, "--flows", 20))
+        sh("ip", "-n", net.cap, "link", "del", "cap0")
+        capture.await_events("interface_removed", round + 1)
+        net.join()
+        capture.await_events("capture_resumed", round + 1)
+    sent += taken(net.generate("--count", 300, "--rate", 20000, "--flows", 20))
+    status, run = capture.end()
+    assert status == 0
+    assert capture.names() == (["link_down", "link_up"] + BACK) * 3
+    assert {queue["mode"] for queue in run["queues"]} == {mode}
+    assert run["totals"]["xdp_seen"] == run["totals"]["analysed"] == sent == 2100
+
+
+@pytest.mark.parametrize("mode", ["copy", "afpacket"])
+def test_an_interface_goes_to_another_namespace_and_comes_back(lab, watched, mode):
+    net = lab()
+    capture = watched(net, "--queues", 1, "--mode", mode)
     before = net.generate("--count", 300, "--rate", 20000)
     sh("ip", "-n", net.cap, "link", "set", "cap0", "netns", net.gen)
     capture.await_events("interface_moved")
