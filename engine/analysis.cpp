@@ -83,6 +83,10 @@ void Analysis::begin(const std::uint8_t* frames, std::uint64_t epoch_ns) noexcep
   ring_.publish();
 }
 
+void Analysis::touch() noexcept {
+  for (auto& slot : slots_) slot->service->touch();
+}
+
 void Analysis::run(std::uint32_t count) noexcept {
   if (count == 0) return;
   ++batches_;

@@ -52,6 +52,8 @@ class Analysis {
   void add_summary(std::uint64_t interval_ns);
   // Where the frames lie and when time begins: known last. No packet before that.
   void begin(const std::uint8_t* frames, std::uint64_t epoch_ns) noexcept;
+  // On the worker's thread, before its first batch: memory that packets would else touch first.
+  void touch() noexcept;
   std::uint64_t epoch_ns() const noexcept { return epoch_ns_; }
 
   engine_packet* packets() noexcept { return packets_.data(); }

@@ -11,6 +11,7 @@ constexpr std::uint8_t kFromFile = 1;  // _ts_source
 }  // namespace
 
 void FileWorker::run() noexcept {
+  analysis_.touch();
   for (bool more = true; more;) {
     if (serve()) continue;
     if (const auto marker = queue_.next_marker()) {

@@ -39,6 +39,7 @@ class PluginSlot {
   // The first state: on_start is called. Throws SetupError.
   void seat(std::unique_ptr<Prepared> prepared);
   void begin(const std::uint8_t* frames, std::uint64_t epoch_ns) noexcept;
+  void touch() noexcept { current_->state->touch(); }  // on the worker's thread, before its first batch
 
   std::uint64_t interval_ns() const noexcept { return interval_ns_; }
   // The plugin's own filter; empty: every packet.

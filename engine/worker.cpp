@@ -49,6 +49,7 @@ void RunControl::wake_workers() const noexcept {
 }
 
 void Worker::run() noexcept {
+  analysis_.touch();
   while (control_.phase.load(std::memory_order_acquire) == RunControl::running) {
     if (control_.lane_changes.load(std::memory_order_acquire) != changes_seen_) change_lanes();
     std::uint32_t received = 0;

@@ -15,6 +15,7 @@ namespace {
 constexpr std::size_t kCollectAfter_bytes = 256u << 10;
 constexpr std::uint64_t kLoadDeadlines = 50;
 constexpr std::uint64_t kLeastLoadDeadline_ns = 100'000'000;
+constexpr std::uint64_t kMostDryDeadline_ns = 1'000'000'000;  // where a batch's own is not longer
 
 }  // namespace
 
@@ -61,8 +62,13 @@ void State::Impl::arm(std::jmp_buf* way_out) noexcept {
   post.way_out = way_out;
 }
 
+// A dry run is part of the load, though what may be declared in it is what may be declared later: its first batches run
+// in the interpreter, over cold memory, and say nothing about how long a batch takes once the plugin is in service.
 std::uint64_t State::Impl::deadline_ns() const noexcept {
-  return loading && !seating ? std::max(spec.deadline_ns * kLoadDeadlines, kLeastLoadDeadline_ns) : spec.deadline_ns;
+  const std::uint64_t batch_ns = spec.deadline_ns * spec.patience;
+  if (seating || (!loading && !dry)) return batch_ns;
+  const std::uint64_t load_ns = std::max(spec.deadline_ns * kLoadDeadlines, kLeastLoadDeadline_ns);
+  return loading ? load_ns : std::max(batch_ns, std::min(load_ns, kMostDryDeadline_ns));
 }
 
 int State::Impl::protected_call(int arguments, int results) noexcept {
@@ -269,6 +275,11 @@ void State::collect_garbage_step() noexcept {
 }
 
 void State::set_frames(const std::uint8_t* frames) noexcept { impl_->shared.cell.frames = frames; }
+
+void State::touch() noexcept {
+  for (Structure* structure : impl_->instance.structures)
+    if (Table* table = structure->table()) table->touch();
+}
 
 void State::set_epoch(std::uint64_t epoch_ns) noexcept {
   Impl& s = *impl_;

@@ -50,8 +50,9 @@ struct PluginSpec {
   bool trusted = false;                  // gives the plugin ffi
   bool reproducible = false;             // files: the same packets give the same results in every run
   // What a batch, a tick, a stop or a garbage step may take of the thread's time; loading and on_start may take fifty
-  // times as much, at least a tenth of a second. Longer ones are cut off.
+  // times as much, at least a tenth of a second, a batch of the dry run that up to a second. Longer ones are cut off.
   std::uint64_t deadline_ns = 20'000'000;
+  std::uint32_t patience = 1;  // for who measures batches: they may take so many deadlines, a load takes no longer
   std::shared_ptr<Sources> sources;  // nullptr: files are read as they are
 };
 
@@ -137,6 +138,8 @@ class State {
   // Values that the caller learns after the state was seated (live: when capture starts). Between batches only.
   void set_frames(const std::uint8_t* frames) noexcept;
   void set_epoch(std::uint64_t epoch_ns) noexcept;
+  // Makes resident what the first packets would touch, on the node of this thread: the one that they come to.
+  void touch() noexcept;
 
   const std::string& name() const noexcept;
   const std::string& filter() const noexcept;  // in tcpdump's language; empty: every packet. The caller applies it.

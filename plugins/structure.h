@@ -79,6 +79,8 @@ class Table {
   virtual void set_pending(std::uint32_t*) noexcept {}
   // What times count from, and whether other workers may see the other direction of a flow.
   virtual void seat(std::uint64_t /*epoch_ns*/, bool /*directions_split*/) noexcept {}
+  // Makes resident what the first packets would touch: on the thread that they come to, before they do.
+  virtual void touch() noexcept {}
   // The batch that comes, for prefetching; without an index, all of it.
   virtual void before_batch(const engine_packet*, const std::uint16_t*, std::uint32_t) noexcept {}
 };

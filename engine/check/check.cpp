@@ -99,6 +99,14 @@ void read_for_mistakes(const Settings& settings, Report& report) {
   }
 }
 
+// A plugin that is late three times in a minute rests. One in a hundred is none of the machine's whims.
+void add_late(Report& report, const Late& late, const std::string& what) {
+  if (late.count < 3 || late.count * 100 <= late.of) return;
+  add(report, {Severity::error, "deadline", report.plugin, 0,
+               std::to_string(late.count) + " of " + std::to_string(late.of) + " " + what + " took longer than the " +
+                   std::to_string(report.deadline_ns / 1'000'000) + " ms after which they are cut off live"});
+}
+
 void add_measured(Report& report, const Measurement& m) {
   for (const std::string& error : m.error_texts) add(report, finding_of(Severity::error, "run", error, report.plugin));
   for (const std::string& error : m.kept_errors) add(report, finding_of(Severity::error, "kept", error, report.plugin));
@@ -115,6 +123,8 @@ void add_measured(Report& report, const Measurement& m) {
                                  abort.place + ": " + text, report.plugin);
     add(report, std::move(finding));
   }
+  add_late(report, m.late_batches, "batches of 64 packets");
+  add_late(report, m.late_ticks, "calls of on_tick");
   if (m.packets == 0) add(report, {Severity::advice, "filter", report.plugin, 0, "saw none of the packets"});
   if (m.garbage_bytes < kNoticedGarbage_bytes) return;
   char text[96];
@@ -126,7 +136,8 @@ void add_measured(Report& report, const Measurement& m) {
 bool measure_it(const Settings& settings, const std::string& pcap_path, Report& report) {
   cli::Settings run;
   run.plugins.push_back(settings.plugin);
-  const plugins::PluginSpec spec = plugin_specs(run).front();
+  plugins::PluginSpec spec = plugin_specs(run).front();
+  spec.patience = kPatience;
   report.deadline_ns = spec.deadline_ns;
   const Packets packets = read_packets(pcap_path);
   const WarmUpTraffic traffic;

@@ -25,19 +25,35 @@ Spread spread_of(std::vector<double>& samples) {
   return {at(0.5), at(0.99), samples.size()};
 }
 
-void time_callbacks(Rig& rig, Measurement& result) {
+// The processor's time counts, as for the deadline.
+template <class Callback>
+auto watch_late(Late& late, std::uint64_t deadline_ns, const Callback& callback) {
+  const std::uint64_t begin_ns = thread_cpu_ns();
+  const auto result = callback();
+  ++late.of;
+  if (thread_cpu_ns() - begin_ns > deadline_ns) ++late.count;
+  return result;
+}
+
+void time_callbacks(Rig& rig, std::uint64_t deadline_ns, Measurement& result) {
   const bool has_tick = rig.inspector().has_hook("on_tick");
   std::vector<double> packet_ns, tick_ns;
+  const auto offer = [&] {
+    return watch_late(result.late_batches, deadline_ns, [&] { return rig.offer(kBatchPackets); });
+  };
+  const auto tick = [&] {
+    return watch_late(result.late_ticks, deadline_ns, [&] { return static_cast<double>(rig.tick()); });
+  };
   const std::uint64_t begin_ns = monotonic_ns();
   for (std::uint64_t spent_ns = 0; packet_ns.size() < kMostSamples && !rig.dead();
        spent_ns = monotonic_ns() - begin_ns) {
     if (spent_ns > kMostTime_ns || (spent_ns > kTime_ns && rig.passed_all())) break;
-    const Rig::Crossing crossing = rig.offer(kBatchPackets);
+    const Rig::Crossing crossing = offer();
     if (crossing.packets > 0) packet_ns.push_back(static_cast<double>(crossing.ns) / crossing.packets);
-    if (rig.interval_ended()) tick_ns.push_back(static_cast<double>(rig.tick()));
+    if (rig.interval_ended()) tick_ns.push_back(tick());
     rig.collect_garbage_step();
   }
-  if (tick_ns.empty() && !rig.dead()) tick_ns.push_back(static_cast<double>(rig.tick()));
+  if (tick_ns.empty() && !rig.dead()) tick_ns.push_back(tick());
   result.packet_ns = spread_of(packet_ns);
   if (has_tick) result.tick_ns = spread_of(tick_ns);
 }
@@ -100,7 +116,7 @@ Measurement measure(const plugins::PluginSpec& spec, const Packets& packets, con
   result.by_batch = rig.inspector().has_hook("on_batch");
   result.memory_bytes = rig.statistics().memory_bytes;
   if (!packets.packets.empty()) {
-    time_callbacks(rig, result);
+    time_callbacks(rig, spec.deadline_ns, result);
     result.memory_bytes = rig.statistics().memory_bytes;
     if (!rig.dead()) result.garbage_bytes = garbage_per_packet(rig, spec.memory_bytes);
     if (!rig.dead()) result.aborts = rig.inspector().aborts();

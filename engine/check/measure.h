@@ -17,6 +17,16 @@ struct Spread {
   std::uint64_t samples = 0;
 };
 
+// Of so many callbacks, those that live would have been cut off.
+struct Late {
+  std::uint64_t count = 0;
+  std::uint64_t of = 0;
+};
+
+// How many deadlines a batch or a tick may take while it is measured: what one of them takes once, where the machine
+// was busy or memory was touched first, is a figure; only what never ends is cut off.
+inline constexpr std::uint32_t kPatience = 10;
+
 struct Measurement {
   std::uint64_t packets = 0;  // offered while measuring
   std::uint64_t errors = 0;
@@ -24,9 +34,11 @@ struct Measurement {
   bool by_batch = false;  // it has on_batch
   Spread packet_ns;       // per packet, over batches of 64
   Spread tick_ns;         // per call; no samples: there is no on_tick
-  double load_ns = 0;     // compile, warm-up and on_start
-  double start_ns = -1;   // on_start alone; negative: there is none
-  double stop_ns = -1;    // on_stop
+  Late late_batches;      // by their processor time
+  Late late_ticks;
+  double load_ns = 0;    // compile, warm-up and on_start
+  double start_ns = -1;  // on_start alone; negative: there is none
+  double stop_ns = -1;   // on_stop
   std::size_t memory_bytes = 0;
   std::size_t peak_memory_bytes = 0;
   double garbage_bytes = 0;  // per packet

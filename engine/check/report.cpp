@@ -78,8 +78,9 @@ void put_cost(std::string& out, const Report& report, const Measurement& m) {
   put(out, "  %-9s  %s now, %s at most; limit %s\n", "memory", size(m.memory_bytes).c_str(),
       size(m.peak_memory_bytes).c_str(), size(report.memory_limit_bytes).c_str());
   put(out, "  %-9s  %.1f bytes per packet\n", "garbage", m.garbage_bytes);
-  put(out, "  %-9s  %s for a batch or a tick, then it is cut off\n", "deadline",
-      duration(static_cast<double>(report.deadline_ns)).c_str());
+  put(out, "  %-9s  %s for a batch or a tick, then it is cut off; %s took longer\n", "deadline",
+      duration(static_cast<double>(report.deadline_ns)).c_str(),
+      format_grouped(m.late_batches.count + m.late_ticks.count).c_str());
 }
 
 void append_spread(JsonWriter& json, const char* name, const Spread& spread) {
@@ -105,6 +106,8 @@ void append_cost(JsonWriter& json, const Report& report, const Measurement& m) {
   json.unsigned_number("memory_limit_bytes", report.memory_limit_bytes);
   json.real("garbage_bytes_per_packet", m.garbage_bytes);
   json.unsigned_number("deadline_ns", report.deadline_ns);
+  json.unsigned_number("late_batches", m.late_batches.count);
+  json.unsigned_number("late_ticks", m.late_ticks.count);
   json.begin_list("not_compiled");
   for (const plugins::TraceAbort& abort : m.aborts) {
     json.begin_item();

@@ -40,6 +40,7 @@ Rig::Rig(const plugins::PluginSpec& spec, const Packets& packets, const plugins:
   if (!state_.filter().empty())
     filter_ = bpf::compile_filter(state_.filter(), bpf::filter_snaplen_bytes, source_.datalink);
   inspector_.warmed_up();
+  state_.touch();
 }
 
 plugins::Binding Rig::binding(const plugins::Traffic& traffic) {

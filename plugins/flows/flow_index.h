@@ -21,6 +21,7 @@ class FlowIndex {
   explicit FlowIndex(std::uint32_t rows)
       : buckets_(rows / kFilled + 2), pages_(buckets_ * sizeof(Bucket)), memory_(static_cast<Bucket*>(pages_.data())) {}
 
+  void touch() noexcept { pages_.touch(pages_.size_bytes()); }
   void prefetch(std::uint64_t hash) const noexcept { __builtin_prefetch(&memory_[bucket_of(hash)], 1); }
 
   // The first row with this tag for which `match(row)` holds, or kNoRow.

@@ -5,6 +5,7 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <new>
 #include <utility>
@@ -46,6 +47,9 @@ class FlowMemory {
     memory_ = moved;
     size_bytes_ = size_bytes;
   }
+
+  // See touch_pages.
+  void touch(std::size_t first_bytes) noexcept { touch_pages(memory_, std::min(first_bytes, size_bytes_)); }
 
   // Gives back what lies behind the first bytes; it reads as zero from then on.
   void forget_behind(std::size_t kept_bytes) noexcept {

@@ -28,6 +28,7 @@ class FlowRows {
   std::size_t stride_bytes() const noexcept { return stride_bytes_; }
   std::size_t capacity() const noexcept { return memory_.size_bytes() / stride_bytes_; }
   void reserve(std::size_t rows) { memory_.grow(rows * stride_bytes_); }
+  void touch(std::size_t first_bytes) noexcept { memory_.touch(first_bytes); }
   // Gives back the memory behind so many bytes, whole pages.
   void forget_behind(std::size_t kept_bytes) noexcept { memory_.forget_behind(kept_bytes); }
 

@@ -13,6 +13,7 @@ constexpr std::uint32_t kMaxBatch = 256;
 constexpr std::uint32_t kEvictionSample = 8;
 // Flows that fit into a core's own cache need no fetching.
 constexpr std::size_t kCached_bytes = 256u << 10;
+constexpr std::size_t kFirstRows_bytes = 2u << 20;  // a huge page
 
 engine_flow_reason natural_reason(const engine_flow& flow) noexcept {
   if (flow.state == ENGINE_FLOW_RESET) return ENGINE_FLOW_ENDED_RST;
@@ -35,6 +36,11 @@ void FlowTable::attach(Part& part) noexcept {
   if (part_ != nullptr && options_->callback) to.counts().callbacks_lost += part_->size() - read_;
   part_ = &to;
   read_ = to.size();
+}
+
+void FlowTable::touch() noexcept {
+  index_.touch();
+  rows_.touch(kFirstRows_bytes);
 }
 
 // Two passes, so that the lines of many flows are on their way at once: first the index, then the flows it names.

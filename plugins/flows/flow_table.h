@@ -10,7 +10,8 @@
 //   end      the capture has ended
 // Ended flows go to the interval's part; those that a callback waits for are read there by next_ended().
 //
-// Worker's thread alone, after the constructor, which reserves all memory; it is touched only as far as it is used.
+// Worker's thread alone, after the constructor, which reserves all memory. The flows' is touched only as far as it is
+// used; the index is hashed into, so the first hundred flows use all of it.
 #pragma once
 
 #include <cstdint>
@@ -47,6 +48,7 @@ class FlowTable final : public Table {
     epoch_ns_ = epoch_ns;
     split_ = directions_split;
   }
+  void touch() noexcept override;
   void before_batch(const engine_packet* packets, const std::uint16_t* index, std::uint32_t count) noexcept override;
   void advance(double now_ns) noexcept override;
   void finish(double now_ns) noexcept override;

@@ -14,7 +14,7 @@ namespace {
 using namespace bpf_test;
 
 bool await(const std::function<bool()>& condition) {
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(2);
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
   while (!condition())
     if (std::chrono::steady_clock::now() > deadline) return false;
   return true;

@@ -94,7 +94,6 @@ TEST(Inspector, AddressesAsKeysAreFound) {
 TEST(Inspector, TheTimeOfOnStart) {
   Inspected inspected("function on_start() local x = 0 for i = 1, 1000 do x = x + i end end");
   EXPECT_GT(inspected.inspector.start_ns(), 0);
-  EXPECT_LT(inspected.inspector.start_ns(), 1e9);
   EXPECT_LT(Inspected("function on_tick() end").inspector.start_ns(), 0);
 }
 

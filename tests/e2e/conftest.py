@@ -20,7 +20,7 @@ def needs_root():
     return pytest.mark.skipif(os.geteuid() != 0, reason="needs root: network namespaces, CAP_NET_ADMIN and CAP_BPF")
 
 
-def sh(*command, check=True, timeout=30, **kwargs):
+def sh(*command, check=True, timeout=120, **kwargs):
     return subprocess.run([str(word) for word in command], check=check, capture_output=True, text=True, timeout=timeout,
                           **kwargs)
 
@@ -84,7 +84,7 @@ class Lab:
             line = b""
         raise AssertionError("the engine ended before it was ready: " + "".join(child.log))
 
-    def generate(self, *options, cpu=0, timeout=60):
+    def generate(self, *options, cpu=0, timeout=120):
         """Runs the generator on gen0 to its end and returns its report."""
         done = sh(*self.inside(self.gen, "taskset", "-c", cpu, ENGINE, "gen", "--iface", "gen0", "--json", *options),
                   check=False, timeout=timeout)
@@ -100,7 +100,7 @@ class Lab:
             sh("ip", "netns", "del", ns, check=False)
 
 
-def finish(child, sig=signal.SIGINT, timeout=30):
+def finish(child, sig=signal.SIGINT, timeout=60):
     """Ends a capture by a signal; returns (exit status, stdout lines)."""
     child.send_signal(sig)
     out, err = child.communicate(timeout=timeout)
@@ -117,7 +117,7 @@ def ledger(path):
     return json.loads(pathlib.Path(path).read_text())
 
 
-def await_condition(condition, timeout=10.0, what="the condition"):
+def await_condition(condition, timeout=60.0, what="the condition"):
     """Polls a condition that nothing announces (another process's kernel state)."""
     end = time.monotonic() + timeout
     while not condition():

@@ -61,9 +61,17 @@ end
 """
 
 
-def test_a_plugin_that_stalls_costs_packets_that_are_all_counted(lab, tmp_path):
+@pytest.fixture
+def stalling(tmp_path):
+    """A configuration with a plugin that takes its time: a deadline that no machine is too slow for."""
+    (tmp_path / "stalling.lua").write_text(STALLING)
+    (tmp_path / "engine.lua").write_text(f'plugin "{tmp_path}/stalling.lua" {{ deadline_ms = 60000 }}')
+    return tmp_path / "engine.lua"
+
+
+def test_a_plugin_that_stalls_costs_packets_that_are_all_counted(lab, stalling, tmp_path):
     net = lab()
-    capture = net.capture("--queues", 1, "--eval", STALLING, "--output", "none",
+    capture = net.capture("--queues", 1, "--config", stalling, "--output", "none",
                           "--summary", tmp_path / "ledger.json")
     sent = net.generate("--method", "live", "--count", 500000)
     status, _ = finish(capture)
@@ -73,10 +81,10 @@ def test_a_plugin_that_stalls_costs_packets_that_are_all_counted(lab, tmp_path):
     assert_closed(run, sent)
 
 
-def test_a_fill_ring_that_starves_costs_packets_that_are_all_counted(lab, tmp_path):
+def test_a_fill_ring_that_starves_costs_packets_that_are_all_counted(lab, stalling, tmp_path):
     """More room in the RX ring than there are frames: with a stalled plugin the kernel finds no frame to write to."""
     net = lab()
-    capture = net.capture("--queues", 1, "--rx-ring", 2048, "--frames", 256, "--eval", STALLING, "--output", "none",
+    capture = net.capture("--queues", 1, "--rx-ring", 2048, "--frames", 256, "--config", stalling, "--output", "none",
                           "--summary", tmp_path / "ledger.json")
     sent = net.generate("--method", "live", "--count", 200000)
     status, _ = finish(capture)
@@ -96,7 +104,7 @@ def test_a_stuck_reader_of_stdout_costs_results_and_no_packets(lab, tmp_path):
     capture = net.capture("--queues", 1, "--eval", chatty, "--summary", tmp_path / "ledger.json")
     sent = net.generate("--count", 400000, "--rate", 200000, "--method", "live")
     capture.send_signal(signal.SIGINT)  # nobody has read stdout so far
-    capture.wait(timeout=20)
+    capture.wait(timeout=60)
     assert capture.returncode == 0
     run = ledger(tmp_path / "ledger.json")
     assert_closed(run, sent)
@@ -135,7 +143,7 @@ def test_kill_9_leaves_nothing_on_the_interface(lab):
     ping = net.inside(net.gen, "ping", "-c", 1, "-W", 1, "192.0.2.1")
     assert sh(*ping, check=False).returncode != 0, "the engine takes the echo requests"
     capture.kill()
-    await_condition(lambda: not programs_on(net), timeout=1, what="the program's removal")
+    await_condition(lambda: not programs_on(net), what="the program's removal")
     assert sh(*ping, check=False).returncode == 0, "traffic reaches the stack again"
 
 
@@ -144,7 +152,7 @@ def test_count_analyses_exactly_so_many_and_counts_the_rest(lab, tmp_path):
     capture = net.capture("--queues", 2, "--count", 1000, "--plugin", COUNT_BY_PROTOCOL,
                           "--summary", tmp_path / "ledger.json")
     net.generate("--queues", 2, "--count", 4000)
-    capture.communicate(timeout=20)
+    capture.communicate(timeout=60)
     assert capture.returncode == 0
     run = ledger(tmp_path / "ledger.json")
     assert run["totals"]["analysed"] == 1000
@@ -189,7 +197,7 @@ def test_a_second_interrupt_ends_at_once_with_130(lab, tmp_path):
     with pytest.raises(subprocess.TimeoutExpired):
         capture.wait(timeout=0.5)
     capture.send_signal(signal.SIGINT)
-    assert capture.wait(timeout=5) == 130
+    assert capture.wait(timeout=30) == 130
 
 
 @pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM])
@@ -205,7 +213,7 @@ def test_duration_ends_by_itself(lab):
     net = lab()
     begin = time.monotonic()
     capture = net.capture("--queues", 1, "--duration", 1)
-    capture.communicate(timeout=20)
+    capture.communicate(timeout=60)
     assert capture.returncode == 0
     assert 0.9 < time.monotonic() - begin
 
@@ -216,7 +224,7 @@ def test_a_reader_that_goes_away_ends_the_run_with_0(lab):
     capture.stdout.close()
     capture.stdout = None
     net.generate("--count", 1000)
-    assert capture.wait(timeout=20) == 0
+    assert capture.wait(timeout=60) == 0
 
 
 def test_a_foreign_program_is_refused_with_its_id_and_replaced_on_demand(lab):
@@ -229,7 +237,7 @@ def test_a_foreign_program_is_refused_with_its_id_and_replaced_on_demand(lab):
     assert done.returncode == 4
     assert identifier in done.stderr and "--replace" in done.stderr, done.stderr
     successor = net.capture("--queues", 1, "--replace", "--duration", 1, "--output", "none")
-    successor.communicate(timeout=20)
+    successor.communicate(timeout=60)
     assert successor.returncode == 0, successor.log
 
 

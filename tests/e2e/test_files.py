@@ -59,6 +59,13 @@ def test_more_results_than_any_queue_holds_are_neither_lost_nor_reordered(captur
     assert one == run_file(capture_file, "--eval", chatty, "--workers", 4).stdout
 
 
+def without_places(output):
+    """The lines of plugins' results in their order, then the events without their time."""
+    lines = [json.loads(line) for line in output.splitlines()]
+    events = [{k: v for k, v in line.items() if k != "ts"} for line in lines if line["type"] == "event"]
+    return [text for text, line in zip(output.splitlines(), lines) if line["type"] != "event"], events
+
+
 def test_a_plugin_that_outgrows_its_memory_is_restarted_and_others_go_on(capture_file, tmp_path):
     hog = """
       local n, kept = 0, {}
@@ -74,7 +81,10 @@ def test_a_plugin_that_outgrows_its_memory_is_restarted_and_others_go_on(capture
     assert run["plugins"][0]["state"] == "running" and run["plugins"][0]["cutoffs"] == 1
     assert run["plugins"][0]["missed"] == 0, "on files the worker waits for the spare"
     assert run["plugins"][1]["state"] == "running" and run["plugins"][1]["missed"] == 0
-    assert done.stdout == run_file(capture_file, "--eval", hog, "--eval", counting).stdout
+    # At which packet the memory is full is no result: it also holds compiled code, and LuaJIT decides by chance and by
+    # time what to compile. All else is the same in every run.
+    again = run_file(capture_file, "--eval", hog, "--eval", counting)
+    assert without_places(done.stdout) == without_places(again.stdout)
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert [line["event"] for line in lines if line["type"] == "event"] == ["plugin_cut_off", "plugin_restarted"]
     assert sum(entry["packets"] for line in lines if line["type"] == "c" for entry in line["entries"]) == 30000

@@ -37,7 +37,7 @@ class Output:
     def lines(self):
         return [line for line in self.path.read_text().splitlines(keepends=True) if line.endswith("\n")]
 
-    def await_event(self, name, count, timeout=30):
+    def await_event(self, name, count, timeout=60):
         await_condition(lambda: len(events(self.lines(), name)) >= count, timeout, f"event {name} number {count}")
 
 
@@ -52,7 +52,7 @@ def test_a_hundred_reloads_at_full_rate_lose_no_packet(lab, tmp_path):
         child.send_signal(signal.SIGHUP)
         out.await_event("plugin_reloaded", version)
     sender.send_signal(signal.SIGINT)
-    sent = json.loads(sender.communicate(timeout=30)[0])
+    sent = json.loads(sender.communicate(timeout=60)[0])
     status, _ = finish(child)
     run, lines = ledger(summary), out.lines()
     queue, figures = run["queues"][0], run["plugins"][0]
@@ -104,17 +104,17 @@ def test_a_runaway_costs_its_neighbours_at_most_its_deadline(lab, tmp_path):
     runaway.write_text(RUNAWAY)
     net, out = lab(queues=1), Output(tmp_path / "out")
     child = net.capture("--queues", 1, "--plugin", counts, "--plugin", runaway, "--output", out.path, "--summary", summary)
-    quiet = net.generate("--count", 20_000, "--rate", 20_000, "--flows", 100)
+    quiet = net.generate("--count", 5_000, "--rate", 5_000, "--flows", 100)
     poison = net.generate("--count", 1, "--dst-port", 6666)
     out.await_event("plugin_cut_off", 1)
-    rest = net.generate("--count", 20_000, "--rate", 20_000, "--flows", 100)
+    rest = net.generate("--count", 5_000, "--rate", 5_000, "--flows", 100)
     status, _ = finish(child)
     run, lines = ledger(summary), out.lines()
     sent = sum(one["sent"] - refused(one) for one in (quiet, poison, rest))
     figures = {one["name"]: one for one in run["plugins"]}
     assert status == 0
     assert run["totals"]["unaccounted"] == 0 and run["totals"]["xdp_seen"] == sent
-    # 20 ms at 20,000 packets a second fit into the rings: nobody loses anything.
+    # 5,000 packets a second fit into the rings for a third of a second: nobody loses anything.
     assert counted(lines, "counts") == sent
     assert figures["counts"]["missed"] == figures["counts"]["cutoffs"] == 0
     assert figures["runaway"]["cutoffs"] == 1 and figures["runaway"]["state"] == "running"
@@ -159,20 +159,20 @@ def test_a_plugin_that_keeps_packets_is_told_so(lab, tmp_path):
 def test_a_runaway_costs_other_workers_nothing(lab, tmp_path):
     runaway, config, summary = tmp_path / "runaway.lua", tmp_path / "engine.lua", tmp_path / "summary"
     runaway.write_text(RUNAWAY)
-    config.write_text(f'plugin "{runaway}" {{ deadline_ms = 600 }}')
+    config.write_text(f'plugin "{runaway}" {{ deadline_ms = 3000 }}')
     net, out = lab(queues=2), Output(tmp_path / "out")
     child = net.capture("--queues", 2, "--workers", 2, "--cpus", "0,1", "--rx-ring", 512, "--frames", 512, "--config", config,
                         "--output", out.path, "--summary", summary)
-    sender = net.start(net.gen, *sender_command(net, 30, "--queues", 2, "--rate", 4_000))
+    sender = net.start(net.gen, *sender_command(net, 30, "--queues", 2, "--rate", 1_000))
     poison = net.generate("--queues", 1, "--count", 1, "--dst-port", 6666)
     out.await_event("plugin_cut_off", 1)
     sender.send_signal(signal.SIGINT)
-    sent = json.loads(sender.communicate(timeout=30)[0])
+    sent = json.loads(sender.communicate(timeout=60)[0])
     status, _ = finish(child)
     queues = ledger(summary)["queues"]
     lost = [queue["rx_dropped"] + queue["rx_ring_full"] for queue in queues]
     assert status == 0 and all(queue["unaccounted"] == 0 for queue in queues)
     assert sum(queue["xdp_seen"] for queue in queues) == sum(one["sent"] - refused(one) for one in (sent, poison))
-    # 2,000 packets a second and queue, room for a quarter of a second, 600 ms of processor time.
+    # 500 packets a second and queue, room for a second, three seconds of processor time.
     assert lost[0] > 0
     assert lost[1] == 0

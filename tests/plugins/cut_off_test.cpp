@@ -20,7 +20,7 @@ constexpr std::uint64_t kDeadline_ns = 2'000'000;
 constexpr double kDeadline_ms = 2;
 constexpr double kLoadDeadline_ms = 100;
 // Beyond the deadline. For shared and instrumented machines; what is usual is printed.
-constexpr double kLatest_ms = 250;
+constexpr double kLatest_ms = 5000;
 
 // Of this thread's CPU time, as the deadline is.
 double cpu_ms() {

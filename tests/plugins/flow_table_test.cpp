@@ -1,4 +1,6 @@
 // The flow table without Lua: what is one flow, what it counts, when it ends and why, and that it stays bounded.
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <random>
 #include <set>
@@ -331,6 +333,30 @@ TEST(FlowTable, AMillionFlowsAreEachFoundAgain) {
   }
   table.finish(1);
   EXPECT_EQ(table.size(), 0u);
+}
+
+long page_faults() {
+  rusage use{};
+  getrusage(RUSAGE_THREAD, &use);
+  return use.ru_minflt + use.ru_majflt;
+}
+
+// A table of a size where each flow lies in a page of its own, also with huge pages.
+TEST(FlowTable, OnceTouchedItsFirstFlowsCostNoPages) {
+  auto options = std::make_shared<FlowOptions>(limits(1e6, 1e6, 4'000'000));
+  plugins::FlowPart part(options, 16);
+  plugins::FlowTable table(options);
+  table.attach(part);
+  table.touch();
+  engine_packet packet = packet_of({.payload = 1});
+  table.add(packet);  // the code's own pages
+  const long before = page_faults();
+  for (std::uint16_t port = 1; port <= 256; ++port) {
+    LAB_SET(packet, src_port, port);
+    table.add(packet);
+  }
+  EXPECT_EQ(table.size(), 257u);
+  EXPECT_LT(page_faults() - before, 8);
 }
 
 TEST(FlowTable, RandomTrafficGivesTheSameAsAPlainMap) {

@@ -142,6 +142,23 @@ TEST(Load, FindsModulesBesideThePluginOnly) {
   }
 }
 
+// Its first batches run in the interpreter, over memory that nobody has touched yet: how long they take says nothing
+// about those that come in service.
+TEST(Life, ABatchOfTheDryRunHasTimeToWarmUp) {
+  Lab lab;
+  lab.warm = true;
+  lab.spec.deadline_ns = 10'000'000;
+  EXPECT_EQ(lab.load_error("local n = 0 function on_packet(p) for i = 1, 20000 do n = n + i % 7 end end"), "");
+}
+
+TEST(Life, ABatchOfTheDryRunThatNeverEndsIsAnErrorOfTheLoad) {
+  Lab lab;
+  lab.warm = true;
+  lab.spec.deadline_ns = 1'000'000;
+  EXPECT_EQ(lab.load_error("function on_packet(p) while true do end end"),
+            "plugin test: on_packet ran longer than its deadline of 100 ms; cut off");
+}
+
 TEST(Life, CallsEachHookInItsTurn) {
   Lab lab;
   lab.warm = true;

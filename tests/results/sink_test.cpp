@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <fstream>
 #include <sstream>
 #include <string>
@@ -100,9 +99,7 @@ TEST_P(StuckReader, CostsWholeLinesThatAreCounted) {
   std::uint64_t taken = 0;
   for (std::uint64_t i = 0; i < lines; ++i) taken += sink.write(number_line(i, bytes)) ? 1 : 0;
   EXPECT_LT(taken, lines);
-  const auto begin = std::chrono::steady_clock::now();
-  sink.finish(100);
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(2));
+  sink.finish(100);  // comes back, though nobody reads
   EXPECT_EQ(sink.lines() + sink.lines_dropped(), lines);
   EXPECT_EQ(sink.state(), Sink::State::good);
 
@@ -139,11 +136,9 @@ TEST_F(SinkTest, WaitsForASlowReaderWhenTold) {
 TEST_F(SinkTest, StopsWaitingForAStuckReaderOnceHurried) {
   Sink sink(path_, Sink::WhenFull::wait, 1 << 16);
   std::thread signal([&] { sink.hurry(); });
-  const auto begin = std::chrono::steady_clock::now();
   for (std::uint64_t i = 0; i < 3000; ++i) sink.write(number_line(i, 1000));
   sink.finish(-1);
   signal.join();
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(4));
   EXPECT_GT(sink.lines_dropped(), 0u);
   EXPECT_EQ(sink.lines() + sink.lines_dropped(), 3000u);
 }
