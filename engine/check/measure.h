@@ -25,7 +25,7 @@ struct Late {
 
 // How many deadlines a batch or a tick may take while it is measured: what one of them takes once, where the machine
 // was busy or memory was touched first, is a figure; only what never ends is cut off.
-inline constexpr std::uint32_t kPatience = 10;
+inline constexpr std::uint32_t kPatience = 20;
 
 struct Measurement {
   std::uint64_t packets = 0;  // offered while measuring

@@ -74,7 +74,8 @@ def test_check_has_nothing_against_it(name, capture):
         assert done.returncode == 0, done.stdout
         report = json.loads(done.stdout)
         assert [one for one in report["findings"] if one["severity"] != "advice"] == []
-        assert report["cost"]["not_compiled"] == []
+        # An attempt that LuaJIT makes later, and succeeds then, is a matter of chance.
+        assert [one for one in report["cost"]["not_compiled"] if one["given_up"]] == []
 
 
 # What tshark counts --------------------------------------------------------------------------------------------------
