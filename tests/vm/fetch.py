@@ -63,7 +63,7 @@ class Apt:
             f"Types: deb\nURIs: {uri}\nSuites: {' '.join(suites)}\nComponents: main\nArchitectures: amd64\n{signed}")
         settings = {"Dir::State": folder / "state", "Dir::State::status": "/var/lib/dpkg/status",
                     "Dir::Cache": folder / "cache", "Dir::Etc::sourcelist": "/dev/null",
-                    "Dir::Etc::sourceparts": folder / "sources", "Debug::NoLocking": 1, "Acquire::Retries": 2,
+                    "Dir::Etc::sourceparts": folder / "sources", "Debug::NoLocking": 1, "Acquire::Retries": 1,
                     "Acquire::http::Timeout": 20, "Acquire::Languages": "none",
                     "APT::Sandbox::User": "root" if os.geteuid() == 0 else ""}
         (folder / "apt.conf").write_text("".join(f'{name} "{value}";\n' for name, value in settings.items()))
@@ -71,7 +71,8 @@ class Apt:
         try:
             run("apt-get", "-q", "-o", "APT::Update::Error-Mode=any", "update", env=self.environment)
         except RuntimeError as error:
-            raise CannotHere(f"the packages' archive is out of reach: {error}") from error
+            first = next((line for line in str(error).splitlines() if "E: " in line), str(error))
+            raise CannotHere(f"the packages' archive is out of reach: {first.split('E: ')[-1][:200]}") from error
 
     def names(self, prefix):
         return run("apt-cache", "pkgnames", prefix, env=self.environment).split()
