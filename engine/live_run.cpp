@@ -35,6 +35,8 @@ namespace engine {
 namespace {
 
 constexpr std::size_t kRing_bytes = 512u << 10;  // of results, per worker
+// How often the ports measure what drifts.
+constexpr std::uint64_t kTick_ns = 1'000'000'000;
 // A flood goes on until the collector has seen that its source is to be blocked.
 constexpr int kBlockPause_ms = 4;
 
@@ -282,6 +284,7 @@ void LiveRun::watch() {
   const auto every_ns =
       settings_.stats_s > 0 && !is_pretty(settings_) ? static_cast<std::uint64_t>(settings_.stats_s * 1e9) : UINT64_MAX;
   std::uint64_t next_status_ns = every_ns == UINT64_MAX ? UINT64_MAX : begin_ns_ + every_ns;
+  std::uint64_t next_tick_ns = begin_ns_ + kTick_ns;
   for (;;) {
     const std::uint64_t now_ns = monotonic_ns();
     if (now_ns >= end_ns) return;
@@ -289,9 +292,13 @@ void LiveRun::watch() {
       print_status(now_ns);
       next_status_ns += every_ns;
     }
+    if (now_ns >= next_tick_ns) {
+      for (const auto& port : capture_->ports()) port->tick();
+      next_tick_ns = now_ns + kTick_ns;
+    }
     interface_lost_ = !keeper_->serve(now_ns);
     if (interface_lost_) return;
-    const std::uint64_t until_ns = std::min({end_ns, next_status_ns, keeper_->due_ns()});
+    const std::uint64_t until_ns = std::min({end_ns, next_status_ns, next_tick_ns, keeper_->due_ns()});
     const std::uint64_t wait_ms = until_ns > now_ns ? (until_ns - now_ns) / 1'000'000 + 1 : 0;
     std::array<pollfd, 4> waits{{{signals_.stop_fd(), POLLIN, 0},
                                  {stop_.get(), POLLIN, 0},

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <array>
 
+#include "bpf/hints.h"
 #include "engine/base/error.h"
 #include "engine/clock.h"
 #include "engine/decode/decode.h"
@@ -24,6 +25,7 @@ constexpr std::uint32_t kEmptyRoundsPerCheck = 4096;
 constexpr std::uint64_t kDrainLimit_ns = 2'000'000'000;
 constexpr int kPollTimeout_ms = 100;
 constexpr std::uint8_t kFromKernel = 2;  // _ts_source
+constexpr std::uint8_t kFromHardware = 3;
 
 // One writer: a plain load and store, no locked instruction.
 void add(std::atomic<std::uint64_t>& counter, std::uint64_t n) noexcept {
@@ -79,12 +81,28 @@ std::uint32_t Worker::serve_queue(Lane& lane) noexcept {
   const std::uint64_t now_ns = wall_ns();
   analysis_.advance_time(now_ns);
   const double time = since_epoch(now_ns);
-  return analyse(
-      lane, batch.size(),
-      [&](std::uint32_t i) {
-        return FrameSpan{lane.memory_offset + batch[i].offset, batch[i].len};
-      },
-      [time](engine_packet& packet, std::uint32_t) { packet.time = time; });
+  const auto place = [&](std::uint32_t i) { return FrameSpan{lane.memory_offset + batch[i].offset, batch[i].len}; };
+  if (!lane.has_hints)
+    return analyse(lane, batch.size(), place, [time](engine_packet& packet, std::uint32_t) { packet.time = time; });
+  return analyse(lane, batch.size(), place, [&](engine_packet& packet, std::uint32_t i) {
+    packet.time = time;
+    apply_hints(lane, lane.queue->umem().data() + batch[i].offset, packet);
+  });
+}
+
+// What the NIC said of a frame takes the place of what we would find out ourselves, or adds to it.
+void Worker::apply_hints(const Lane& lane, std::byte* frame, engine_packet& packet) const noexcept {
+  root_hints hints;
+  if (!bpf::take_hints(frame, hints)) return;
+  if ((hints.valid & ROOT_HINT_HASH) != 0) packet.rss_hash = hints.rx_hash;
+  if ((hints.valid & ROOT_HINT_VLAN) != 0) {  // the NIC took the outer tag out
+    packet.inner_vlan = packet.vlan;
+    packet.vlan = hints.vlan_tci & 0xfff;
+  }
+  const std::int64_t to_utc_ns = lane.clock_to_utc_ns.load(std::memory_order_relaxed);
+  if ((hints.valid & ROOT_HINT_TIMESTAMP) == 0 || to_utc_ns == Lane::kNoClock) return;
+  packet.time = since_epoch(hints.rx_timestamp_ns + static_cast<std::uint64_t>(to_utc_ns));
+  packet._ts_source = kFromHardware;
 }
 
 // The same for a tap's frames, of which the kernel says when each came.

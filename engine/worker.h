@@ -48,6 +48,11 @@ struct Lane {
   std::uint16_t index = 0;          // the NIC's queue
   std::uint16_t interface = 0;      // among those that are captured
   std::uint32_t memory_offset = 0;  // of the queue's UMEM or ring within the worker's frame memory
+  bool has_hints = false;           // the root program writes what the NIC knows in front of frames
+
+  // Of the NIC's clock: what to add to its time stamps for UTC. Written by the main thread; kNoClock: they are no use.
+  static constexpr std::int64_t kNoClock = INT64_MIN;
+  std::atomic<std::int64_t> clock_to_utc_ns{kNoClock};
 
   // Its worker serves it (written by the main thread) and does so (by the worker, which tells by notify_all()).
   std::atomic<bool> wanted{true};
@@ -85,6 +90,7 @@ class Worker {
   template <typename Place, typename Stamp>
   std::uint32_t analyse(Lane& lane, std::uint32_t wanted, const Place& place, const Stamp& stamp) noexcept;
   std::uint32_t skip(Lane& lane) noexcept;
+  void apply_hints(const Lane& lane, std::byte* frame, engine_packet& packet) const noexcept;
   double since_epoch(std::uint64_t at_ns) const noexcept;
   std::uint32_t take_from_budget(std::uint32_t wanted) noexcept;
   void change_lanes() noexcept;

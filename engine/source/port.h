@@ -55,6 +55,9 @@ class Port {
   // queues that were not asked for and saw packets go to `others`.
   virtual void add_ledgers(bool workers_ended, std::vector<QueueLedger>& lanes, std::vector<QueueLedger>& others) = 0;
 
+  // Once a second: what drifts is measured anew.
+  virtual void tick() {}
+
   // Which packets the kernel hands over, from now on: while packets arrive each is judged by the old or the new filter.
   // Throws SetupError; the old one then stays.
   virtual void set_filter(const bpf::FilterExpression& filter) = 0;

@@ -10,6 +10,7 @@
 #include "bpf/block_list.h"
 #include "engine/block/timed_blocks.h"
 #include "xsk/explain.h"
+#include "xsk/netdev.h"
 #include "xsk/release.h"
 #include "xsk/sizes.h"
 
@@ -78,7 +79,11 @@ void XdpPort::attach() {
     throw SetupError(ExitCode::machine_cannot, "interface " + link_.name, "is down",
                      "bring it up: ip link set " + link_.name + " up");
   chunk_bytes_ = xsk::chunk_bytes_for(link_.mtu_bytes, link_.driver, link_.name);
-  if (!program_) program_ = bpf::RootProgram::load(root_config(config_, settings_, link_));
+  if (!program_) {
+    bpf::RootConfig root = root_config(config_, settings_, link_);
+    root.hints = wanted_hints();
+    program_ = bpf::RootProgram::load(root);
+  }
   program_->attach(link_.ifindex, link_.name, attach_request(settings_.mode),
                    settings_.replace ? bpf::Foreign::replace : bpf::Foreign::refuse);
   if (!program_->fallback_reason().empty())
@@ -157,6 +162,7 @@ void XdpPort::open(std::span<const LanePlace> places) {
   }
   mode_ = xsk::to_string(sockets_.front().mode());
   say_what_was_obtained(sizes.frames);
+  say_which_hints();
 }
 
 // A driver may run the program on those queues only that there were when it was attached (drivers/net/veth.c:
@@ -198,6 +204,42 @@ void XdpPort::stop() {
     equal = now == before ? equal + 1 : 0;
     before = now;
   }
+}
+
+// Those that the driver has. veth has a hash that the machine computes itself and no clock: only if asked for.
+std::uint32_t XdpPort::wanted_hints() const {
+  if (settings_.hints == cli::AutoOnOff::off) return 0;
+  if (settings_.hints == cli::AutoOnOff::on) return ROOT_HINT_ALL;
+  if (link_.driver == "veth") return 0;
+  static_assert(xsk::NetdevFeatures::rx_timestamp == ROOT_HINT_TIMESTAMP &&
+                xsk::NetdevFeatures::rx_hash == ROOT_HINT_HASH && xsk::NetdevFeatures::rx_vlan_tag == ROOT_HINT_VLAN);
+  return static_cast<std::uint32_t>(xsk::read_netdev_features(link_.ifindex).rx_metadata.value_or(0)) & ROOT_HINT_ALL;
+}
+
+void XdpPort::say_which_hints() {
+  const std::uint32_t hints = program_->hints();
+  clock_.reset();
+  if ((hints & ROOT_HINT_TIMESTAMP) != 0) clock_ = HardwareClock::open(link_.name);
+  for (const auto& lane : lanes_) lane->has_hints = hints != 0;
+  tick();
+  if (const std::string& refusal = program_->hints_refusal(); !refusal.empty()) {
+    if (settings_.hints == cli::AutoOnOff::on)
+      throw SetupError(ExitCode::machine_cannot, "--hints of " + link_.name, refusal, "leave it out");
+    log_.info(link_.name + ": no hints from the NIC: " + refusal);
+  }
+  if (hints == 0) return;
+  std::string names;
+  if ((hints & ROOT_HINT_HASH) != 0) names += ", hash";
+  if ((hints & ROOT_HINT_VLAN) != 0) names += ", VLAN tag";
+  if (clock_) names += ", time stamp";
+  if (names.empty()) names = ", nothing";
+  log_.info(link_.name + ": asks the driver for" + names.substr(1) + " of each packet" +
+            (clock_ ? "" : "; packets are stamped here, as it has no clock that can be read"));
+}
+
+void XdpPort::tick() {
+  const std::int64_t offset_ns = clock_ ? clock_->to_utc_ns().value_or(Lane::kNoClock) : Lane::kNoClock;
+  for (const auto& lane : lanes_) lane->clock_to_utc_ns.store(offset_ns, std::memory_order_relaxed);
 }
 
 void XdpPort::set_filter(const bpf::FilterExpression& filter) {

@@ -13,6 +13,7 @@
 #include "bpf/redirect_errors.h"
 #include "engine/cli/log.h"
 #include "engine/cli/settings.h"
+#include "engine/source/hardware_clock.h"
 #include "engine/source/port.h"
 #include "numa/memory.h"
 #include "xsk/socket.h"
@@ -42,6 +43,7 @@ class XdpPort : public Port {
   void stop() override;
   void close() override;
   void add_ledgers(bool workers_ended, std::vector<QueueLedger>& lanes, std::vector<QueueLedger>& others) override;
+  void tick() override;
   void set_filter(const bpf::FilterExpression& filter) override;
   bool fits(std::uint32_t mtu_bytes, std::uint32_t rx_queues) const override;
   bpf::RootProgram* program() noexcept override { return &*program_; }
@@ -59,6 +61,8 @@ class XdpPort : public Port {
   };
 
   void require_sockets() const;
+  std::uint32_t wanted_hints() const;
+  void say_which_hints();
   void attach();
   void choose_queues();
   void close_sockets() noexcept;
@@ -76,6 +80,7 @@ class XdpPort : public Port {
   std::vector<numa::NodeMemory> memory_;  // parallel to the lanes
   std::vector<xsk::Socket> sockets_;
   std::vector<Closed> closed_;
+  std::optional<HardwareClock> clock_;  // where it stamps packets
   std::optional<bpf::RedirectErrors> redirect_errors_;
   std::optional<bpf::RootProgram> program_;
   std::vector<UniqueFd> release_probes_;  // see attach() and xsk/release.h

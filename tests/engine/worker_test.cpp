@@ -2,6 +2,8 @@
 // whatever the two sides' timing; built a second time for ThreadSanitizer.
 #include "engine/worker.h"
 
+#include "bpf/root_abi.h"
+
 #include <gtest/gtest.h>
 #include <sys/eventfd.h>
 
@@ -126,6 +128,46 @@ TEST(Worker, ALimitThatIsAWholeNumberOfBatchesIsAnnouncedToo) {
   rig.run(64, 5);
   EXPECT_EQ(rig.sum(&Lane::analysed), 64u);
   EXPECT_TRUE(rig.count_was_announced());
+}
+
+// What the root program writes in front of a frame, here by hand: hash, the tag that the NIC took out, its time stamp.
+TEST(Worker, TakesWhatTheNicSaysOfAFrame) {
+  std::uint64_t epoch_ns = 0;
+  const auto run = [&](const root_hints& hints, std::int64_t clock_to_utc_ns = Lane::kNoClock) {
+    Rig rig(1);
+    rig.lanes_[0]->has_hints = true;
+    rig.lanes_[0]->clock_to_utc_ns = clock_to_utc_ns;
+    rig.kernels_[0]->take(1);
+    rig.kernels_[0]->write_before_next_frame(std::as_bytes(std::span(&hints, 1)));
+    rig.kernels_[0]->deliver(1);
+    rig.control_.phase = RunControl::draining;
+    rig.worker_->run();
+    epoch_ns = rig.analysis_.epoch_ns();
+    return rig.analysis_.packets()[0];
+  };
+  root_hints hints{};
+  hints.magic = ROOT_HINTS_MAGIC;
+  hints.rx_hash = 0xabcd1234;
+  hints.vlan_tci = 0x2000 | 42;
+  hints.rx_timestamp_ns = wall_ns();
+  hints.valid = ROOT_HINT_HASH | ROOT_HINT_VLAN | ROOT_HINT_TIMESTAMP;
+  engine_packet packet = run(hints);
+  EXPECT_EQ(packet.rss_hash, 0xabcd1234u);
+  EXPECT_EQ(packet.vlan, 42);
+  EXPECT_EQ(packet._ts_source, 0) << "the NIC's clock is not known";
+  packet = run(hints, -1'000'000'000);
+  EXPECT_EQ(packet._ts_source, 3);
+  EXPECT_EQ(packet.time,
+            static_cast<double>(static_cast<std::int64_t>(hints.rx_timestamp_ns - 1'000'000'000 - epoch_ns)));
+  hints.valid = 0;  // the driver knew nothing
+  packet = run(hints);
+  EXPECT_EQ(packet.rss_hash, 0u);
+  EXPECT_EQ(packet.vlan, 0);
+  EXPECT_EQ(packet._ts_source, 0);
+  hints.magic = 0;  // a frame that came without
+  hints.valid = ROOT_HINT_ALL;
+  packet = run(hints);
+  EXPECT_EQ(packet.rss_hash, 0u);
 }
 
 // Each with its own queue's bytes: a lane with a wrong memory offset would decode other frames.

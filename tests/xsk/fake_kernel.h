@@ -94,6 +94,11 @@ class FakeReceiver {
     return count;
   }
 
+  // In the headroom of the frame that is delivered next.
+  void write_before_next_frame(std::span<const std::byte> bytes) {
+    std::memcpy(umem_.data() + ready_.front() + headroom_bytes - bytes.size(), bytes.data(), bytes.size());
+  }
+
   // The beginning of a packet whose end is not there: what the kernel does not do.
   void deliver_beginning(std::uint32_t frames) {
     for (std::uint32_t i = 0; i < frames; ++i) put_frame(XDP_PKT_CONTD);
