@@ -172,9 +172,25 @@ class Machine:
             if "return" in reply:
                 return reply["return"]
 
-    def name_interfaces(self):
+    def unplug(self, name):
+        self.qmp("device_del", id=name)
+        self.await_sh(f"[ ! -e /sys/class/net/{name} ]")
+
+    def plug(self, name):
+        """Again, into the port that it was in."""
+        index, nic = next((i, nic) for i, nic in enumerate(self.nics) if nic.name == name)
+        # The monitor for people takes properties as the command line does.
+        refusal = self.qmp("human-monitor-command", **{"command-line": "device_add " + self.nic_words(index, nic)[-1]})
+        if refusal:
+            raise self.failure(refusal)
+        self.await_sh(f"grep -q {self.address(index)} /sys/class/net/*/address")
+        self.name_interfaces([name])
+
+    def name_interfaces(self, names=()):
         """Names the guest's interfaces as the test does; the kernel numbers them as it finds them."""
         for index, nic in enumerate(self.nics):
+            if names and nic.name not in names:
+                continue
             self.sh(f"""for path in /sys/class/net/*; do
                           [ "$(cat $path/address)" = {self.address(index)} ] || continue
                           ip link set "${{path##*/}}" name {nic.name} && exit
