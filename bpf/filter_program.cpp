@@ -41,7 +41,8 @@ struct Program {
     const int error = errno;
     std::string log(1 << 20, '\0');
     if (const int fd = load(&log); fd >= 0) return engine::UniqueFd(fd);
-    throw kernel_error("load the filter \"" + text + "\"", error, log, {}, "cap_perfmon");
+    throw kernel_error("load the filter \"" + text + "\"", error, log,
+                       error == EACCES ? "before Linux 5.18 this takes CAP_PERFMON, too" : "");
   }
 };
 
@@ -61,14 +62,15 @@ engine::UniqueFd load_filter(const FilterExpression& filter, int slots_fd, Filte
   const ClassicExpression classic = compile_expression(filter);
   XdpTarget target = {
       .slots_fd = slots_fd, .match_slot = ROOT_SLOT_DELIVER, .no_match_slot = ROOT_SLOT_PASS, .frags = wanted.frags};
-  Program program = {BPF_PROG_TYPE_XDP, "root_filter", translate_for_xdp(classic, target),
-                     wanted.frags ? BPF_F_XDP_HAS_FRAGS : 0};
-  if (const int fd = program.load(nullptr); fd >= 0) return engine::UniqueFd(fd);
+  const Program direct = {BPF_PROG_TYPE_XDP, "root_filter", translate_for_xdp(classic, target),
+                          wanted.frags ? BPF_F_XDP_HAS_FRAGS : 0};
+  if (const int fd = direct.load(nullptr); fd >= 0) return engine::UniqueFd(fd);
   if (errno == EACCES) {
     target.by_helpers = true;
-    program.code = translate_for_xdp(classic, target);
+    const Program by_helpers = {direct.type, direct.name, translate_for_xdp(classic, target), direct.flags};
+    if (const int fd = by_helpers.load(nullptr); fd >= 0) return engine::UniqueFd(fd);
   }
-  return program.load_or_explain(classic.text);
+  return direct.load_or_explain(classic.text);
 }
 
 TapFilter::TapFilter(bool ignore_outgoing)
