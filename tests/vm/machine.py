@@ -103,7 +103,7 @@ class Machine:
         if nic.model == "virtio":
             # Without iommu_platform virtio_net bypasses the DMA API, and zero-copy is refused. XDP wants no merged
             # segments, which a guest that has to have offloads off cannot switch off itself.
-            device = (f"virtio-net-pci,{device},disable-legacy=on,iommu_platform={'on' if nic.iommu else 'off'},"
+            device = (f"virtio-net-pci,{device},iommu_platform={'on' if nic.iommu else 'off'},"
                       "guest_tso4=off,guest_tso6=off,guest_ecn=off,guest_ufo=off")
             if nic.queues > 1:
                 device += f",mq=on,vectors={2 * nic.queues + 2}"
@@ -173,8 +173,12 @@ class Machine:
                 return reply["return"]
 
     def unplug(self, name):
+        """Asks the guest to let go of the card, as pressing the slot's button does; returns once it is out."""
         self.qmp("device_del", id=name)
-        self.await_sh(f"[ ! -e /sys/class/net/{name} ]")
+        while True:
+            event = json.loads(self.events.readline())
+            if event.get("event") == "DEVICE_DELETED" and event["data"].get("device") == name:
+                return
 
     def plug(self, name):
         """Again, into the port that it was in."""

@@ -55,7 +55,7 @@ def test_a_lost_link_costs_only_what_was_sent_meanwhile(machine):
     sent = send(machine, 500)
     machine.await_quiet("cap0")
     machine.qmp("set_link", name="cap0", up=False)
-    machine.await_sh("[ $(cat /sys/class/net/cap0/carrier) = 0 ]")
+    assert engine.says("warn: interface cap0 ")
     machine.qmp("set_link", name="cap0", up=True)
     machine.await_sh("[ $(cat /sys/class/net/cap0/carrier) = 1 ]")
     sent += send(machine, 500)
