@@ -81,13 +81,31 @@ std::uint32_t Worker::serve_queue(Lane& lane) noexcept {
   const std::uint64_t now_ns = wall_ns();
   analysis_.advance_time(now_ns);
   const double time = since_epoch(now_ns);
-  const auto place = [&](std::uint32_t i) { return FrameSpan{lane.memory_offset + batch[i].offset, batch[i].len}; };
-  if (!lane.has_hints)
-    return analyse(lane, batch.size(), place, [time](engine_packet& packet, std::uint32_t) { packet.time = time; });
-  return analyse(lane, batch.size(), place, [&](engine_packet& packet, std::uint32_t i) {
-    packet.time = time;
-    apply_hints(lane, lane.queue->umem().data() + batch[i].offset, packet);
-  });
+  const auto serve_at = [&](const auto& place) {
+    if (!lane.has_hints)
+      return analyse(lane, batch.size(), place, [time](engine_packet& packet, std::uint32_t) { packet.time = time; });
+    return analyse(lane, batch.size(), place, [&](engine_packet& packet, std::uint32_t i) {
+      packet.time = time;
+      apply_hints(lane, lane.queue->umem().data() + batch[i].offset, packet);
+    });
+  };
+  if (batch.in_single_frames()) [[likely]]
+    return serve_at([&](std::uint32_t i) { return FrameSpan{lane.memory_offset + batch[i].offset, batch[i].len}; });
+  gather(lane, batch);
+  return serve_at([this](std::uint32_t i) { return gathered_[i]; });
+}
+
+// What reads packets wants each in one piece. One that is longer than the interface's MTU allows is cut off.
+void Worker::gather(const Lane& lane, const xsk::RxBatch& batch) noexcept {
+  const std::size_t room_bytes = lane.gather_area.size() / kMaxBatchPackets;
+  for (std::uint32_t i = 0; i < batch.size(); ++i) {
+    const xsk::ReceivedPacket packet = batch[i];
+    gathered_[i] = {lane.memory_offset + packet.offset, packet.len, packet.len};
+    if (!packet.several_frames) continue;
+    const std::span<std::byte> room = lane.gather_area.subspan(i * room_bytes, room_bytes);
+    gathered_[i].offset = static_cast<std::uint64_t>(reinterpret_cast<const std::uint8_t*>(room.data()) - frames_);
+    gathered_[i].caplen = batch.gather(i, room);
+  }
 }
 
 // What the NIC said of a frame takes the place of what we would find out ourselves, or adds to it.

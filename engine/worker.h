@@ -6,12 +6,16 @@
 
 #include <sys/types.h>
 
+#include <array>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "engine/analysis.h"
 #include "engine/base/unique_fd.h"
+#include "engine/decode/decode.h"
 #include "engine/tap/packet_queue.h"
 #include "xsk/rx_queue.h"
 
@@ -53,6 +57,9 @@ struct Lane {
   // Of the NIC's clock: what to add to its time stamps for UTC. Written by the main thread; kNoClock: they are no use.
   static constexpr std::int64_t kNoClock = INT64_MIN;
   std::atomic<std::int64_t> clock_to_utc_ns{kNoClock};
+  // Where packets of several frames are put together, kMaxBatchPackets of them, also within the worker's frame memory;
+  // empty where there are none.
+  std::span<std::byte> gather_area;
 
   // Its worker serves it (written by the main thread) and does so (by the worker, which tells by notify_all()).
   std::atomic<bool> wanted{true};
@@ -86,6 +93,7 @@ class Worker {
  private:
   std::uint32_t serve(Lane& lane) noexcept { return lane.tap != nullptr ? serve_tap(lane) : serve_queue(lane); }
   std::uint32_t serve_queue(Lane& lane) noexcept;
+  void gather(const Lane& lane, const xsk::RxBatch& batch) noexcept;
   std::uint32_t serve_tap(Lane& lane) noexcept;
   template <typename Place, typename Stamp>
   std::uint32_t analyse(Lane& lane, std::uint32_t wanted, const Place& place, const Stamp& stamp) noexcept;
@@ -107,6 +115,7 @@ class Worker {
   const std::uint8_t* frames_;
   bool spin_;
   std::uint32_t batch_packets_ = kBatchPackets;
+  std::array<FrameSpan, kMaxBatchPackets> gathered_;
   std::uint32_t empty_rounds_ = 0;
   std::atomic<std::uint64_t> polls_{0};
   std::atomic<std::uint64_t> empty_polls_{0};

@@ -2,9 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <string>
-
-#include "engine/base/error.h"
 
 namespace xsk {
 namespace {
@@ -20,6 +17,7 @@ constexpr std::uint32_t large_chunk_bytes = 4096;  // one page: the kernel takes
 constexpr std::uint32_t default_rx_entries = 2048;
 constexpr std::uint32_t min_rx_entries = 512;
 constexpr std::uint32_t max_rx_entries = 8192;
+constexpr std::uint32_t frame_unit = 1024;  // of small frames: one huge page
 
 // igb tells the NIC its buffer size in whole KiB, rounded down (igb_setup_srrctl in
 // drivers/net/ethernet/intel/igb/igb_main.c): of a 2048-byte frame it would use 1024 bytes and split what is longer.
@@ -32,20 +30,25 @@ std::uint32_t largest_mtu(std::uint32_t chunk_bytes, std::string_view driver) no
 
 }  // namespace
 
-std::uint32_t chunk_bytes_for(std::uint32_t mtu_bytes, std::string_view driver, std::string_view interface_name) {
-  if (!counts_in_kib(driver) && mtu_bytes <= largest_mtu(small_chunk_bytes, driver)) return small_chunk_bytes;
-  if (mtu_bytes <= largest_mtu(large_chunk_bytes, driver)) return large_chunk_bytes;
-  const std::string name(interface_name);
-  const std::string limit = std::to_string(largest_mtu(large_chunk_bytes, driver));
-  throw engine::SetupError(engine::ExitCode::machine_cannot, "choose a frame size for " + name,
-                           "its MTU is " + std::to_string(mtu_bytes) + " and a frame holds packets up to MTU " + limit,
-                           "ip link set " + name + " mtu " + limit);
+FrameChoice choose_frames(std::uint32_t mtu_bytes, std::string_view driver) noexcept {
+  FrameChoice choice;
+  choice.single_frame_mtu = largest_mtu(large_chunk_bytes, driver);
+  choice.packet_bytes = mtu_bytes + link_header_bytes;
+  choice.chunk_bytes = large_chunk_bytes;
+  if (!counts_in_kib(driver) && mtu_bytes <= largest_mtu(small_chunk_bytes, driver))
+    choice.chunk_bytes = small_chunk_bytes;
+  choice.multi_buffer = mtu_bytes > choice.single_frame_mtu;
+  if (choice.multi_buffer) {
+    const std::uint32_t room_bytes = choice.single_frame_mtu + link_header_bytes;
+    choice.frames_per_packet = (choice.packet_bytes + room_bytes - 1) / room_bytes;
+  }
+  return choice;
 }
 
-RingSizes ring_sizes(std::optional<std::uint32_t> nic_ring_entries) noexcept {
+RingSizes ring_sizes(std::optional<std::uint32_t> nic_ring_entries, std::uint32_t frames_per_packet) noexcept {
   const std::uint32_t nic = std::clamp(nic_ring_entries.value_or(default_rx_entries), min_rx_entries, max_rx_entries);
-  const std::uint32_t rx_entries = std::bit_ceil(nic);
-  return {rx_entries, std::bit_ceil(nic + rx_entries)};
+  const std::uint32_t rx_entries = std::min(std::bit_ceil(nic * frames_per_packet), max_rx_entries);
+  return {rx_entries, (nic + rx_entries + frame_unit - 1) / frame_unit * frame_unit};
 }
 
 }  // namespace xsk

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "xsk/explain.h"
+#include "xsk/netdev.h"
 #include "xsk/uapi.h"
 
 namespace xsk {
@@ -98,6 +99,18 @@ int bind_mode(int fd, const SocketConfig& config, std::uint16_t flags, std::chro
   return error == EINVAL ? bind_patiently(fd, address_of(config, flags), patience) : error;
 }
 
+// A driver without zero-copy and one whose zero-copy takes no packets of several frames give the same errno.
+std::string why_no_zero_copy(int error, const SocketConfig& config) {
+  if (error == EOPNOTSUPP && config.multi_buffer) {
+    const NetdevFeatures features = read_netdev_features(config.ifindex);
+    if (!features.can(NetdevFeatures::zerocopy)) return std::string(zero_copy_refusal(error, false));
+    if (features.zc_max_segs == 1)
+      return "the driver's zero-copy takes packets of one frame only, up to MTU " +
+             std::to_string(config.single_frame_mtu);
+  }
+  return std::string(zero_copy_refusal(error, config.multi_buffer));
+}
+
 // Returns why zero-copy was not obtained, if it was tried and there was another way.
 std::string bind_socket(int fd, const SocketConfig& config) {
   std::string fallback;
@@ -109,7 +122,7 @@ std::string bind_socket(int fd, const SocketConfig& config) {
     const int error = bind_mode(fd, config, XDP_ZEROCOPY | several_frames, patience);
     if (error == 0) return fallback;
     if (config.mode == RequestedMode::zerocopy) throw failure(SetupStep::bind, error, config);
-    fallback = zero_copy_refusal(error, config.multi_buffer);
+    fallback = why_no_zero_copy(error, config);
     // EBUSY is what a taken queue says in every mode, and some drivers only of zero-copy: one look tells them apart.
     if (error == EBUSY) patience = std::chrono::milliseconds(0);
   } else if (config.mode == RequestedMode::zerocopy) {

@@ -12,7 +12,6 @@
 #include "xsk/explain.h"
 #include "xsk/netdev.h"
 #include "xsk/release.h"
-#include "xsk/sizes.h"
 
 namespace engine {
 namespace {
@@ -42,6 +41,11 @@ bpf::RootConfig root_config(const XdpPortConfig& config, const cli::Settings& se
           .more_addresses = config.plugins_block ? TimedBlocks::kMaxAddresses : 0,
           .more_networks = config.plugins_block ? TimedBlocks::kMaxNetworks : 0,
           .filter = config.filter};
+}
+
+numa::Pages pages(cli::AutoOnOff hugepages) {
+  if (hugepages == cli::AutoOnOff::automatic) return numa::Pages::automatic;
+  return hugepages == cli::AutoOnOff::on ? numa::Pages::huge : numa::Pages::normal;
 }
 
 }  // namespace
@@ -78,12 +82,8 @@ void XdpPort::attach() {
   if (!link_.is_up)
     throw SetupError(ExitCode::machine_cannot, "interface " + link_.name, "is down",
                      "bring it up: ip link set " + link_.name + " up");
-  chunk_bytes_ = xsk::chunk_bytes_for(link_.mtu_bytes, link_.driver, link_.name);
-  if (!program_) {
-    bpf::RootConfig root = root_config(config_, settings_, link_);
-    root.hints = wanted_hints();
-    program_ = bpf::RootProgram::load(root);
-  }
+  frames_ = xsk::choose_frames(link_.mtu_bytes, link_.driver);
+  load_program();
   program_->attach(link_.ifindex, link_.name, attach_request(settings_.mode),
                    settings_.replace ? bpf::Foreign::replace : bpf::Foreign::refuse);
   if (!program_->fallback_reason().empty())
@@ -107,6 +107,21 @@ void XdpPort::attach() {
   release_probes_.clear();
   for (std::uint32_t queue = queues_without_xdp_; queue < link_.rx_queues; ++queue)  // while there are capabilities
     release_probes_.emplace_back(::socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0));
+}
+
+// Again, if the interface came back with an MTU whose packets take several frames.
+void XdpPort::load_program() {
+  const bool several_frames = frames_.multi_buffer || program_takes_several_frames_;
+  if (program_ && several_frames == program_takes_several_frames_) return;
+  bpf::RootConfig root = root_config(config_, settings_, link_);
+  root.hints = wanted_hints();
+  root.frags = several_frames;
+  if (program_) {
+    program_->swap(root);
+  } else {
+    program_ = bpf::RootProgram::load(root);
+  }
+  program_takes_several_frames_ = several_frames;
 }
 
 void XdpPort::choose_queues() {
@@ -136,31 +151,30 @@ void XdpPort::open(std::span<const LanePlace> places) {
     attach();
     xsk::require_queues(link_, std::uint32_t{lanes_.back()->index} + 1);
   }
-  xsk::RingSizes sizes = xsk::ring_sizes(link_.nic_ring_entries);
+  xsk::RingSizes sizes = xsk::ring_sizes(link_.nic_ring_entries, frames_.frames_per_packet);
   if (settings_.rx_ring_entries != 0) sizes.rx_entries = settings_.rx_ring_entries;
   if (settings_.frames != 0) sizes.frames = settings_.frames;
-  const std::uint64_t umem_bytes = sizes.umem_bytes(chunk_bytes_);
-  for (std::size_t i = 0; i < lanes_.size(); ++i) {
-    const LanePlace& place = places[i];
-    memory_.emplace_back(place.range->take(umem_bytes), umem_bytes, place.node,
-                         numa::NodeMemory::Populate::on_first_touch);
-    const std::span<std::byte> umem = memory_.back().bytes();
-    Lane& lane = *lanes_[i];
-    xsk::SocketConfig config;
-    config.interface_name = link_.name;
-    config.ifindex = link_.ifindex;
-    config.queue = xsk::QueueId(lane.index);
-    config.umem = umem;
-    config.chunk_bytes = chunk_bytes_;
-    config.rx_entries = sizes.rx_entries;
-    config.mode = settings_.mode;
-    config.attached_generic = program_->attach_mode() == bpf::AttachMode::generic;
-    sockets_.push_back(xsk::Socket::open(config));
-    lane.memory_offset = static_cast<std::uint32_t>(umem.data() - place.range->base());
-    lane.queue = &sockets_.back().rx_queue();
-    lane.fd = sockets_.back().fd();
+  XdpMemoryRequest request{
+      .socket = {}, .frames = frames_, .frames_per_queue = sizes.frames, .pages = pages(settings_.hugepages)};
+  request.socket.interface_name = link_.name;
+  request.socket.ifindex = link_.ifindex;
+  request.socket.rx_entries = sizes.rx_entries;
+  request.socket.mode = settings_.mode;
+  request.socket.attached_generic = program_->attach_mode() == bpf::AttachMode::generic;
+  memory_ = open_xdp_memory(request, lanes_, places);
+  sockets_.resize(lanes_.size());
+  for (XdpMemory& memory : memory_) {
+    for (std::size_t i = 0; i < memory.lanes.size(); ++i) {
+      xsk::Socket& socket = memory.sockets[i];
+      Lane& lane = *lanes_[memory.lanes[i]];
+      lane.memory_offset = static_cast<std::uint32_t>(memory.umem.bytes().data() - memory.range->base());
+      lane.gather_area = memory.gather_area.bytes();
+      lane.queue = &socket.rx_queue();
+      lane.fd = socket.fd();
+      sockets_[memory.lanes[i]] = &socket;
+    }
   }
-  mode_ = xsk::to_string(sockets_.front().mode());
+  mode_ = xsk::to_string(sockets_.front()->mode());
   say_what_was_obtained(sizes.frames);
   say_which_hints();
 }
@@ -168,21 +182,30 @@ void XdpPort::open(std::span<const LanePlace> places) {
 // A driver may run the program on those queues only that there were when it was attached (drivers/net/veth.c:
 // veth_set_channels): what arrives on the new ones would be seen by nobody.
 bool XdpPort::fits(std::uint32_t mtu_bytes, std::uint32_t rx_queues) const {
-  return rx_queues <= link_.rx_queues && xsk::chunk_bytes_for(mtu_bytes, link_.driver, link_.name) <= chunk_bytes_;
+  const xsk::FrameChoice next = xsk::choose_frames(mtu_bytes, link_.driver);
+  const bool frames_do = next.multi_buffer ? frames_.multi_buffer && next.packet_bytes <= frames_.packet_bytes
+                                           : next.chunk_bytes <= frames_.chunk_bytes;
+  return rx_queues <= link_.rx_queues && frames_do;
 }
 
-void XdpPort::say_what_was_obtained(std::uint32_t frames) const {
+void XdpPort::say_what_was_obtained(std::uint32_t frames_per_queue) const {
   const bool generic = program_->attach_mode() == bpf::AttachMode::generic;
   std::string line = link_.name + ": driver " + (link_.driver.empty() ? "unknown" : link_.driver) + ", " +
                      std::to_string(lanes_.size()) + (lanes_.size() == 1 ? " queue, " : " queues, ") +
                      (generic ? "generic" : "native") + " XDP, mode " + mode_;
-  const std::string& fallback = sockets_.front().fallback_reason();
+  const std::string& fallback = sockets_.front()->fallback_reason();
   if (!fallback.empty()) line += " (zero-copy: " + fallback + ")";
-  log_.info(line + ", " + std::to_string(frames) + " frames of " + std::to_string(chunk_bytes_) + " bytes a queue");
+  line += ", " + std::to_string(frames_per_queue) + " frames of " + std::to_string(frames_.chunk_bytes) +
+          " bytes a queue, " + describe_memory(memory_);
+  if (frames_.multi_buffer)
+    line += "; up to " + std::to_string(frames_.frames_per_packet) + " frames a packet for MTU " +
+            std::to_string(link_.mtu_bytes);
+  log_.info(line);
+  for (const std::string& advice : advice_on_memory(memory_)) log_.info(link_.name + ": " + advice);
 }
 
 void XdpPort::start() {
-  for (xsk::Socket& socket : sockets_) program_->set_socket(socket.queue().value(), socket.fd());
+  for (xsk::Socket* socket : sockets_) program_->set_socket(socket->queue().value(), socket->fd());
 }
 
 void XdpPort::stop() {
@@ -253,15 +276,16 @@ void XdpPort::close() {
   for (std::size_t i = 0; i < sockets_.size(); ++i) {
     closed_[i] = counted(i, true);
     lanes_[i]->queue = nullptr;
+    lanes_[i]->gather_area = {};
     lanes_[i]->fd = -1;
   }
   close_sockets();
-  memory_.clear();
 }
 
 void XdpPort::close_sockets() noexcept {
   if (program_ && !sockets_go_first_) program_->detach();
   sockets_.clear();
+  memory_.clear();
   if (!program_ || program_->attach_mode() == bpf::AttachMode::detached) return;
   for (const auto& lane : lanes_)
     if (lane->index >= queues_without_xdp_ && !release_probes_.empty()) {
@@ -275,7 +299,7 @@ void XdpPort::close_sockets() noexcept {
 XdpPort::Closed XdpPort::counted(std::size_t lane, bool exact) {
   Closed sum = closed_[lane];
   if (lane < sockets_.size()) {
-    xsk::Socket& socket = sockets_[lane];
+    xsk::Socket& socket = *sockets_[lane];
     const xsk::SocketStatistics statistics = socket.statistics();
     sum.rx_dropped += statistics.rx_dropped;
     sum.rx_ring_full += statistics.rx_ring_full;
@@ -315,7 +339,7 @@ QueueLedger XdpPort::program_ledger(std::uint32_t queue) const {
 void XdpPort::add_ledgers(bool workers_ended, std::vector<QueueLedger>& lanes, std::vector<QueueLedger>& others) {
   for (std::size_t i = 0; i < lanes_.size(); ++i) {
     QueueLedger entry = program_ledger(lanes_[i]->index);
-    entry.mode = i < sockets_.size() ? xsk::to_string(sockets_[i].mode()) : std::string_view(mode_);
+    entry.mode = i < sockets_.size() ? xsk::to_string(sockets_[i]->mode()) : std::string_view(mode_);
     const Closed socket = counted(i, workers_ended);
     entry.rx_packets = socket.rx_packets;
     entry.rx_dropped = socket.rx_dropped;

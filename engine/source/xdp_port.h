@@ -15,7 +15,7 @@
 #include "engine/cli/settings.h"
 #include "engine/source/hardware_clock.h"
 #include "engine/source/port.h"
-#include "numa/memory.h"
+#include "engine/source/xdp_memory.h"
 #include "xsk/socket.h"
 
 namespace engine {
@@ -48,7 +48,7 @@ class XdpPort : public Port {
   bool fits(std::uint32_t mtu_bytes, std::uint32_t rx_queues) const override;
   bpf::RootProgram* program() noexcept override { return &*program_; }
 
-  std::vector<xsk::Socket>& sockets() noexcept { return sockets_; }  // parallel to the lanes
+  const std::vector<xsk::Socket*>& sockets() noexcept { return sockets_; }  // parallel to the lanes
 
  private:
   // What the sockets of a lane counted that are closed.
@@ -64,21 +64,23 @@ class XdpPort : public Port {
   std::uint32_t wanted_hints() const;
   void say_which_hints();
   void attach();
+  void load_program();
   void choose_queues();
   void close_sockets() noexcept;
   Closed counted(std::size_t lane, bool exact);
   QueueLedger program_ledger(std::uint32_t queue) const;
-  void say_what_was_obtained(std::uint32_t frames) const;
+  void say_what_was_obtained(std::uint32_t frames_per_queue) const;
 
   XdpPortConfig config_;
   const cli::Settings& settings_;
   const cli::Log& log_;
   std::string mode_ = "none";
-  std::uint32_t chunk_bytes_ = 0;
+  xsk::FrameChoice frames_;
+  bool program_takes_several_frames_ = false;
+  std::vector<XdpMemory> memory_;
+  std::vector<xsk::Socket*> sockets_;     // in it, parallel to the lanes
   std::uint32_t queues_without_xdp_ = 0;  // what is left after the detach
   bool sockets_go_first_ = false;         // they must be closed before it
-  std::vector<numa::NodeMemory> memory_;  // parallel to the lanes
-  std::vector<xsk::Socket> sockets_;
   std::vector<Closed> closed_;
   std::optional<HardwareClock> clock_;  // where it stamps packets
   std::optional<bpf::RedirectErrors> redirect_errors_;

@@ -179,8 +179,8 @@ TEST_F(CaptureTest, CountsFramesThatWentToAWrongSlotAsRedirectErrors) {
   session.start();
   // Slot 1 holds the socket of queue 0: the kernel refuses each of queue 1's frames (xsk_rcv_check: EINVAL).
   auto& port = dynamic_cast<XdpPort&>(*session.capture.ports().front());
-  for (xsk::Socket& socket : port.sockets())
-    if (socket.queue().value() == 0) port.program()->set_socket(1, socket.fd());
+  for (const xsk::Socket* socket : port.sockets())
+    if (socket->queue().value() == 0) port.program()->set_socket(1, socket->fd());
   const auto sent = send();
   const auto ledgers = session.end();
   for (const QueueLedger& ledger : ledgers) {

@@ -15,17 +15,6 @@ namespace {
 using engine::ExitCode;
 using engine::SetupError;
 
-template <typename Action>
-SetupError error_of(Action action) {
-  try {
-    action();
-  } catch (const SetupError& error) {
-    return error;
-  }
-  ADD_FAILURE() << "no SetupError";
-  return {ExitCode::done, "", ""};
-}
-
 void expect_words(const SetupError& error, std::initializer_list<const char*> words) {
   for (const char* word : words) EXPECT_NE(std::string(error.what()).find(word), std::string::npos) << error.what();
   EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos);
@@ -53,37 +42,51 @@ TEST(Mode, ObtainedFollowsFromAttachmentAndSocketTogether) {
 }
 
 TEST(Sizes, SmallFramesHoldPacketsUpToMtu1770) {
-  EXPECT_EQ(chunk_bytes_for(1500, "ixgbe", "eth0"), 2048U);
-  EXPECT_EQ(chunk_bytes_for(1770, "ixgbe", "eth0"), 2048U);
-  EXPECT_EQ(chunk_bytes_for(1771, "ixgbe", "eth0"), 4096U);
-  EXPECT_EQ(chunk_bytes_for(3818, "ixgbe", "eth0"), 4096U);
+  EXPECT_EQ(choose_frames(1500, "ixgbe").chunk_bytes, 2048U);
+  EXPECT_EQ(choose_frames(1770, "ixgbe").chunk_bytes, 2048U);
+  EXPECT_EQ(choose_frames(1771, "ixgbe").chunk_bytes, 4096U);
+  EXPECT_EQ(choose_frames(3818, "ixgbe").chunk_bytes, 4096U);
+  EXPECT_FALSE(choose_frames(3818, "ixgbe").multi_buffer);
 }
 
 TEST(Sizes, IgbNeedsLargeFramesAndUsesWholeKibibytesOfThem) {
-  EXPECT_EQ(chunk_bytes_for(1500, "igb", "eth0"), 4096U);
-  EXPECT_EQ(chunk_bytes_for(3050, "igb", "eth0"), 4096U);
-  EXPECT_THROW(chunk_bytes_for(3051, "igb", "eth0"), SetupError);
+  EXPECT_EQ(choose_frames(1500, "igb").chunk_bytes, 4096U);
+  EXPECT_FALSE(choose_frames(3050, "igb").multi_buffer);
+  EXPECT_TRUE(choose_frames(3051, "igb").multi_buffer);
+  EXPECT_EQ(choose_frames(3051, "igb").single_frame_mtu, 3050U);
 }
 
-TEST(Sizes, TooLargeAnMtuIsRefusedWithTheCommandThatHelps) {
-  const SetupError error = error_of([] { chunk_bytes_for(9000, "ice", "eth7"); });
-  EXPECT_EQ(error.code(), ExitCode::machine_cannot);
-  expect_words(error, {"eth7", "9000", "3818", "ip link set eth7 mtu 3818"});
+TEST(Sizes, PacketsOfALargerMtuTakeSeveralFrames) {
+  const FrameChoice jumbo = choose_frames(9000, "ice");
+  EXPECT_TRUE(jumbo.multi_buffer);
+  EXPECT_EQ(jumbo.chunk_bytes, 4096U);
+  EXPECT_EQ(jumbo.single_frame_mtu, 3818U);
+  EXPECT_EQ(jumbo.packet_bytes, 9022U);
+  EXPECT_EQ(jumbo.frames_per_packet, 3U);
+  EXPECT_EQ(choose_frames(3818, "ice").frames_per_packet, 1U);
+  EXPECT_EQ(choose_frames(3819, "ice").frames_per_packet, 2U);
+  EXPECT_EQ(choose_frames(2 * 3840 - 22, "ice").frames_per_packet, 2U);
+  EXPECT_EQ(choose_frames(2 * 3840 - 21, "ice").frames_per_packet, 3U);
+  EXPECT_EQ(choose_frames(65535, "veth").frames_per_packet, 18U);
 }
 
 TEST(Sizes, RingsFollowTheNicsRing) {
-  EXPECT_EQ(ring_sizes(std::nullopt).rx_entries, 2048U);
-  EXPECT_EQ(ring_sizes(std::nullopt).frames, 4096U);
-  EXPECT_EQ(ring_sizes(4096).rx_entries, 4096U);
-  EXPECT_EQ(ring_sizes(4096).frames, 8192U);
+  EXPECT_EQ(ring_sizes(std::nullopt, 1).rx_entries, 2048U);
+  EXPECT_EQ(ring_sizes(std::nullopt, 1).frames, 4096U);
+  EXPECT_EQ(ring_sizes(4096, 1).rx_entries, 4096U);
+  EXPECT_EQ(ring_sizes(4096, 1).frames, 8192U);
   for (const std::uint32_t nic : {1U, 64U, 511U, 512U, 513U, 1000U, 4078U, 8192U}) {
-    const RingSizes sizes = ring_sizes(nic);
-    EXPECT_TRUE(std::has_single_bit(sizes.rx_entries) && std::has_single_bit(sizes.frames)) << nic;
-    EXPECT_GE(sizes.rx_entries, nic);
-    EXPECT_GE(sizes.frames, nic + sizes.rx_entries) << "with the RX ring full the NIC still has its own ring full";
+    for (const std::uint32_t frames_per_packet : {1U, 3U, 18U}) {
+      const RingSizes sizes = ring_sizes(nic, frames_per_packet);
+      EXPECT_TRUE(std::has_single_bit(sizes.rx_entries)) << nic;
+      EXPECT_GE(sizes.rx_entries, std::min(nic * frames_per_packet, 8192U));
+      EXPECT_GE(sizes.frames, nic + sizes.rx_entries) << "with the RX ring full the NIC still has its own ring full";
+      EXPECT_LE(sizes.frames, 16384U) << "memory stays bounded";
+      EXPECT_EQ(sizes.umem_bytes(2048) % (2U << 20), 0U) << "whole huge pages";
+    }
   }
-  EXPECT_LE(ring_sizes(1U << 20).frames, 16384U) << "memory stays bounded";
-  EXPECT_EQ(ring_sizes(std::nullopt).umem_bytes(2048), 8U << 20);
+  EXPECT_EQ(ring_sizes(1U << 20, 1).frames, 16384U);
+  EXPECT_EQ(ring_sizes(std::nullopt, 1).umem_bytes(2048), 8U << 20);
 }
 
 const SetupContext context{.interface_name = "eth0",
