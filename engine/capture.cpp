@@ -1,5 +1,7 @@
 #include "engine/capture.h"
 
+#include <algorithm>
+
 #include "numa/topology.h"
 
 namespace engine {
@@ -19,7 +21,7 @@ void Capture::place_lanes(const cli::Settings& settings) {
   for (const auto& port : ports_) {
     for (const auto& lane : port->lanes()) {
       lane->interface = static_cast<std::uint16_t>(interface);
-      lanes.push_back(lane.get());
+      if (lane->wanted) lanes.push_back(lane.get());
     }
     ++interface;
     const auto node = numa::node_of_interface(port->link().name);
@@ -31,7 +33,6 @@ void Capture::place_lanes(const cli::Settings& settings) {
   if (!settings.cpus.empty()) request.cpus = cli::parse_cpu_list(settings.cpus);
   const numa::Placement placement = numa::place(numa::read_topology(), request);
   spins_ = settings.wait == cli::WaitMode::automatic ? placement.spins : settings.wait == cli::WaitMode::spin;
-  share_of_lane_.resize(lanes.size());
   for (const numa::WorkerPlacement& worker : placement.workers) {
     CaptureShare& share = shares_.emplace_back();
     share.cpu = worker.cpu;
@@ -40,21 +41,28 @@ void Capture::place_lanes(const cli::Settings& settings) {
     for (const std::uint32_t lane : worker.queues) {
       share.lanes.push_back(lanes[lane]);
       share.places.push_back(lane);
-      share_of_lane_[lane] = shares_.size() - 1;
     }
   }
+  place_spare_lanes();
+}
+
+// Those of queues that there may be later go to who has least to do.
+void Capture::place_spare_lanes() {
+  for (const auto& port : ports_)
+    for (const auto& lane : port->lanes()) {
+      if (lane->wanted) continue;
+      const auto least = std::ranges::min_element(shares_, {}, [](const CaptureShare& it) { return it.lanes.size(); });
+      if (least->lanes.size() < kMaxLanes) least->lanes.push_back(lane.get());
+    }
 }
 
 void Capture::open(Port& port) {
-  std::size_t first = 0;
-  for (const auto& other : ports_) {
-    if (other.get() == &port) break;
-    first += other->lanes().size();
-  }
   std::vector<LanePlace> places;
-  for (std::size_t i = 0; i < port.lanes().size(); ++i) {
-    const CaptureShare& share = shares_[share_of_lane_[first + i]];
-    places.push_back({share.cpu, share.node, share.range.get()});
+  for (const auto& lane : port.lanes()) {
+    LanePlace& place = places.emplace_back();
+    for (const CaptureShare& share : shares_)
+      if (std::ranges::find(share.lanes, lane.get()) != share.lanes.end())
+        place = {share.cpu, share.node, share.range.get()};
   }
   port.open(places);
 }
@@ -95,11 +103,12 @@ void Capture::take(Port& port, RunControl& control) {
   device_of(port).at_start = xsk::read_device_counters(port.link().ifindex).value_or(xsk::DeviceCounters{});
   for (const auto& lane : port.lanes()) {
     lane->interface_state.store(0, std::memory_order_relaxed);
-    lane->wanted.store(true, std::memory_order_relaxed);
+    lane->wanted.store(lane->fd >= 0, std::memory_order_relaxed);  // there may be more queues than before, or fewer
   }
   control.change_lanes();
   // Or the next let_go() might find it not served yet, and a worker take it up behind that.
-  for (const auto& lane : port.lanes()) lane->served.wait(false, std::memory_order_acquire);
+  for (const auto& lane : port.lanes())
+    if (lane->wanted) lane->served.wait(false, std::memory_order_acquire);
   port.start();
 }
 

@@ -28,8 +28,8 @@ struct CaptureShare {
   unsigned cpu = 0;
   unsigned node = 0;
   std::unique_ptr<numa::AddressRange> range;
-  std::vector<Lane*> lanes;
-  std::vector<std::size_t> places;  // parallel to the lanes: their numbers over all ports, as in the ledger
+  std::vector<Lane*> lanes;         // those that are served from the start, then others that may be
+  std::vector<std::size_t> places;  // of the former: their numbers over all ports, as in the ledger
 
   const std::uint8_t* frames() const noexcept { return reinterpret_cast<const std::uint8_t*>(range->base()); }
 };
@@ -71,6 +71,7 @@ class Capture {
   };
 
   void place_lanes(const cli::Settings& settings);
+  void place_spare_lanes();
   void open(Port& port);
   Device& device_of(const Port& port);
   std::vector<QueueLedger> read_ledger(bool workers_ended);
@@ -81,7 +82,6 @@ class Capture {
   std::vector<QueueLedger> ledger_;
   std::vector<Device> devices_;  // parallel to the ports
   std::vector<CaptureShare> shares_;
-  std::vector<std::size_t> share_of_lane_;  // over all ports
   std::vector<std::unique_ptr<Port>> ports_;
 };
 

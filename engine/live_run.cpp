@@ -176,7 +176,8 @@ void LiveRun::load_analyses() {
                              static_cast<std::int32_t>(share.cpu),
                              static_cast<std::int32_t>(share.node),
                              static_cast<std::uint32_t>(capture_->shares().size())};
-    for (const Lane* lane : share.lanes) info.queues.push_back(lane->index);
+    for (const Lane* lane : share.lanes)
+      if (lane->wanted) info.queues.push_back(lane->index);
     if (blocker_) blocks_.push_back(std::make_unique<plugins::Blocks>(blocker_->full()));
     // A NIC may hash the directions of a connection to different queues.
     const bool split = capture_->shares().size() > 1;

@@ -36,7 +36,6 @@ void add(std::atomic<std::uint64_t>& counter, std::uint64_t n) noexcept {
 
 Worker::Worker(std::vector<Lane*> lanes, Analysis& analysis, RunControl& control, const std::uint8_t* frames, bool spin)
     : lanes_(std::move(lanes)),
-      served_(lanes_),
       wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       analysis_(analysis),
       control_(control),
@@ -44,6 +43,9 @@ Worker::Worker(std::vector<Lane*> lanes, Analysis& analysis, RunControl& control
       spin_(spin) {
   if (!wake_.valid()) throw SetupError(ExitCode::runtime_failure, "create an eventfd", strerror(errno));
   control_.wake_fds.push_back(wake_.get());
+  served_.reserve(lanes_.size());
+  for (Lane* lane : lanes_)
+    if (lane->served) served_.push_back(lane);
 }
 
 void RunControl::wake_workers() const noexcept {

@@ -25,7 +25,7 @@ namespace engine {
 struct LanePlace {
   unsigned cpu = 0;
   unsigned node = 0;
-  numa::AddressRange* range = nullptr;
+  numa::AddressRange* range = nullptr;  // null: nobody
 };
 
 class Port {
@@ -42,8 +42,9 @@ class Port {
   // As obtained; known once open() has returned.
   virtual std::string_view mode() const noexcept = 0;
 
-  // Gives every lane its queue and memory: places[i] is lanes()[i]'s. Again after close(), in the same places, once the
-  // interface is back, also with another index. Throws SetupError.
+  // Gives every lane its queue and memory: places[i] is lanes()[i]'s. Lanes of queues that there may be later get them
+  // if there are such queues by now, and a place. Again after close(), in the same places, once the interface is back,
+  // also with another index. Throws SetupError.
   virtual void open(std::span<const LanePlace> places) = 0;
   virtual void start() = 0;  // packets arrive from here on
   // Ends the arrival of packets and waits until none is on its way any more. What has arrived stays in the lanes.

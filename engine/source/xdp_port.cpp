@@ -132,25 +132,47 @@ void XdpPort::choose_queues() {
   }
   std::ranges::sort(queues);
   xsk::require_queues(link_, queues.back() + 1);
-  if (queues.size() < link_.rx_queues)
-    log_.info(link_.name + ": captures " + std::to_string(queues.size()) + " of " + std::to_string(link_.rx_queues) +
-              " queues; what arrives on the others goes to the kernel's stack and counts as no_socket");
-  for (const std::uint32_t queue : queues) {
-    lanes_.push_back(std::make_unique<Lane>());
-    lanes_.back()->index = static_cast<std::uint16_t>(queue);
-  }
+  for (const std::uint32_t queue : queues) add_lane(queue, true);
+  lanes_from_start_ = lanes_.size();
+  if (config_.takes_all())
+    for (std::uint32_t queue = link_.rx_queues; queue < program_->queues(); ++queue) add_lane(queue, false);
   closed_.resize(lanes_.size());
+  places_.resize(lanes_.size());
   std::string reason;
   redirect_errors_ = bpf::RedirectErrors::open(program_->socket_map_id(), program_->queues(), reason);
   if (!redirect_errors_) log_.info("redirect errors are not counted: " + reason);
+}
+
+void XdpPort::add_lane(std::uint32_t queue, bool from_start) {
+  lanes_.push_back(std::make_unique<Lane>());
+  lanes_.back()->index = static_cast<std::uint16_t>(queue);
+  lanes_.back()->wanted = lanes_.back()->served = from_start;
+}
+
+// The first so many: there may be more queues than at the start, or fewer.
+std::size_t XdpPort::lanes_to_open(std::span<const LanePlace> places) const {
+  if (!config_.takes_all()) {
+    xsk::require_queues(link_, std::uint32_t{lanes_.back()->index} + 1);
+    if (lanes_.size() < link_.rx_queues)
+      log_.info(link_.name + ": captures " + std::to_string(lanes_.size()) + " of " + std::to_string(link_.rx_queues) +
+                " queues; what arrives on the others goes to the kernel's stack and counts as no_socket");
+    return lanes_.size();
+  }
+  std::size_t count = 0;
+  while (count < lanes_.size() && lanes_[count]->index < link_.rx_queues && places[count].range != nullptr) ++count;
+  if (count < link_.rx_queues)
+    log_.warn(link_.name + ": has " + std::to_string(link_.rx_queues) + " queues now, and there is room for " +
+              std::to_string(count) + "; what arrives on the others goes to the kernel's stack");
+  return count;
 }
 
 void XdpPort::open(std::span<const LanePlace> places) {
   if (program_->attach_mode() == bpf::AttachMode::detached) {  // again, after close()
     link_ = xsk::read_link(link_.name);
     attach();
-    xsk::require_queues(link_, std::uint32_t{lanes_.back()->index} + 1);
   }
+  const std::size_t count = lanes_to_open(places);
+  std::ranges::copy(places.first(count), places_.begin());
   xsk::RingSizes sizes = xsk::ring_sizes(link_.nic_ring_entries, frames_.frames_per_packet);
   if (settings_.rx_ring_entries != 0) sizes.rx_entries = settings_.rx_ring_entries;
   if (settings_.frames != 0) sizes.frames = settings_.frames;
@@ -161,8 +183,8 @@ void XdpPort::open(std::span<const LanePlace> places) {
   request.socket.rx_entries = sizes.rx_entries;
   request.socket.mode = settings_.mode;
   request.socket.attached_generic = program_->attach_mode() == bpf::AttachMode::generic;
-  memory_ = open_xdp_memory(request, lanes_, places);
-  sockets_.resize(lanes_.size());
+  memory_ = open_xdp_memory(request, lanes_, places.first(count));
+  sockets_.resize(count);
   for (XdpMemory& memory : memory_) {
     for (std::size_t i = 0; i < memory.lanes.size(); ++i) {
       xsk::Socket& socket = memory.sockets[i];
@@ -191,7 +213,7 @@ bool XdpPort::fits(std::uint32_t mtu_bytes, std::uint32_t rx_queues) const {
 void XdpPort::say_what_was_obtained(std::uint32_t frames_per_queue) const {
   const bool generic = program_->attach_mode() == bpf::AttachMode::generic;
   std::string line = link_.name + ": driver " + (link_.driver.empty() ? "unknown" : link_.driver) + ", " +
-                     std::to_string(lanes_.size()) + (lanes_.size() == 1 ? " queue, " : " queues, ") +
+                     std::to_string(sockets_.size()) + (sockets_.size() == 1 ? " queue, " : " queues, ") +
                      (generic ? "generic" : "native") + " XDP, mode " + mode_;
   const std::string& fallback = sockets_.front()->fallback_reason();
   if (!fallback.empty()) line += " (zero-copy: " + fallback + ")";
@@ -337,8 +359,12 @@ QueueLedger XdpPort::program_ledger(std::uint32_t queue) const {
 }
 
 void XdpPort::add_ledgers(bool workers_ended, std::vector<QueueLedger>& lanes, std::vector<QueueLedger>& others) {
+  std::vector<bool> told(program_->queues());
   for (std::size_t i = 0; i < lanes_.size(); ++i) {
+    if (!was_open(i)) continue;
     QueueLedger entry = program_ledger(lanes_[i]->index);
+    entry.cpu = static_cast<int>(places_[i].cpu);
+    entry.node = static_cast<int>(places_[i].node);
     entry.mode = i < sockets_.size() ? xsk::to_string(sockets_[i]->mode()) : std::string_view(mode_);
     const Closed socket = counted(i, workers_ended);
     entry.rx_packets = socket.rx_packets;
@@ -347,13 +373,11 @@ void XdpPort::add_ledgers(bool workers_ended, std::vector<QueueLedger>& lanes, s
     entry.fill_ring_empty = socket.fill_ring_empty;
     entry.invalid_descs = socket.invalid_descs;
     add_worker_figures(*lanes_[i], entry);
-    lanes.push_back(std::move(entry));
+    told[lanes_[i]->index] = true;
+    (i < lanes_from_start_ ? lanes : others).push_back(std::move(entry));
   }
-  const auto captured = [this](std::uint32_t queue) {
-    return std::ranges::any_of(lanes_, [queue](const auto& lane) { return lane->index == queue; });
-  };
   for (std::uint32_t queue = 0; queue < program_->queues(); ++queue) {
-    if (captured(queue)) continue;
+    if (told[queue]) continue;
     QueueLedger entry = program_ledger(queue);
     if (entry.xdp_seen > 0) others.push_back(std::move(entry));
   }

@@ -24,6 +24,7 @@ struct XdpPortConfig {
   std::string interface;
   std::vector<std::uint32_t> queues;  // empty: the first `queue_count`, or all
   std::uint32_t queue_count = 0;
+  bool takes_all() const noexcept { return queues.empty() && queue_count == 0; }
   bool plugins_block = false;                                  // with room for what plugins block
   std::optional<bpf::FilterExpression> filter = std::nullopt;  // nothing: everything goes to the sockets
   std::optional<bpf::RootProgram> program;  // one that somebody else loaded (a privileged helper, a test)
@@ -66,6 +67,9 @@ class XdpPort : public Port {
   void attach();
   void load_program();
   void choose_queues();
+  void add_lane(std::uint32_t queue, bool from_start);
+  std::size_t lanes_to_open(std::span<const LanePlace> places) const;
+  bool was_open(std::size_t lane) const noexcept { return places_[lane].range != nullptr; }
   void close_sockets() noexcept;
   Closed counted(std::size_t lane, bool exact);
   QueueLedger program_ledger(std::uint32_t queue) const;
@@ -75,6 +79,8 @@ class XdpPort : public Port {
   const cli::Settings& settings_;
   const cli::Log& log_;
   std::string mode_ = "none";
+  std::size_t lanes_from_start_ = 0;  // the others are of queues that there may be later
+  std::vector<LanePlace> places_;     // of lanes that are or were open
   xsk::FrameChoice frames_;
   bool program_takes_several_frames_ = false;
   std::vector<XdpMemory> memory_;

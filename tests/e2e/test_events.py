@@ -238,6 +238,28 @@ def test_queues_that_come_up_are_told_and_counted(lab, watched):
     assert run["totals"]["xdp_seen"] == taken(sent) == 4000
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_all_queues_are_all_that_there_are_by_now(lab, watched, workers):
+    net = lab(queues=4)
+    set_queues(net, 2)
+    capture = watched(net, "--queues", "all", "--workers", workers, *(("--cpus", "0,1") if workers == 2 else ()))
+    before = net.generate("--queues", 2, "--count", 1000, "--rate", 20000)
+    set_queues(net, 4)
+    capture.await_events("capture_resumed")
+    more = net.generate("--queues", 4, "--count", 4000, "--rate", 20000)
+    sh("ip", "-n", net.cap, "link", "del", "cap0")
+    capture.await_events("interface_removed")
+    net.queues = 1
+    net.join()
+    capture.await_events("capture_resumed", 2)
+    fewer = net.generate("--count", 500, "--rate", 20000)
+    status, run = capture.end()
+    assert status == 0
+    assert sorted(queue["queue"] for queue in run["queues"]) == [0, 1, 2, 3]
+    assert all(queue["mode"] == "copy" and queue["cpu"] >= 0 for queue in run["queues"])
+    assert run["totals"]["xdp_seen"] == run["totals"]["analysed"] == taken(before) + taken(more) + taken(fewer) == 5500
+
+
 def test_our_program_is_taken_off_by_force(lab, watched):
     net = lab()
     capture = watched(net, "--queues", 1)
