@@ -210,6 +210,26 @@ def test_frames_of_a_larger_mtu_get_larger_chunks(lab, watched):
     assert run["totals"]["rx_bytes"] == 500 * 3000
 
 
+def test_frames_of_a_jumbo_mtu_take_several_chunks_and_the_counts_go_on(lab, watched):
+    net = lab()
+    capture = watched(net, "--queues", 1, "--mode", "copy")
+    before = net.generate("--count", 500, "--rate", 20000)
+    for namespace, device in ((net.gen, "gen0"), (net.cap, "cap0")):
+        sh("ip", "-n", namespace, "link", "set", device, "mtu", 3000)
+    capture.await_events("capture_resumed")
+    sh("ip", "-n", net.cap, "link", "set", "cap0", "mtu", 9000)
+    capture.await_events("capture_resumed", 2)
+    sh("ip", "-n", net.gen, "link", "set", "gen0", "mtu", 9000)
+    send = ("from scapy.all import Ether, IP, UDP, Raw, sendp; "
+            "sendp(Ether(dst='02:00:00:00:00:01')/IP(dst='192.0.2.9')/UDP()/Raw(b'x' * 8900), iface='gen0', count=100, "
+            "verbose=False)")
+    sh(*net.inside(net.gen, "/usr/bin/python3", "-c", send))
+    status, run = capture.end()
+    assert status == 0
+    assert run["totals"]["xdp_seen"] == run["totals"]["analysed"] == taken(before) + 100
+    assert run["totals"]["rx_bytes"] == before["bytes"] + 100 * (8900 + 42)
+
+
 def test_a_smaller_mtu_changes_nothing(lab, watched):
     net = lab()
     capture = watched(net, "--queues", 1)
