@@ -229,7 +229,7 @@ def test_a_reader_that_goes_away_ends_the_run_with_0(lab):
 
 def test_a_foreign_program_is_refused_with_its_id_and_replaced_on_demand(lab):
     net = lab()
-    foreign = ENGINE.parent.parent / "tests/bpf/bare.bpf.o"
+    foreign = ENGINE.parent.parent / "tests/bpf/lossy.bpf.o"
     sh("ip", "-n", net.cap, "link", "set", "dev", "cap0", "xdpdrv", "obj", foreign, "sec", "xdp")
     shown = json.loads(sh("ip", "-n", net.cap, "-j", "-d", "link", "show", "dev", "cap0").stdout)[0]
     identifier = str(shown["xdp"]["prog"]["id"])
