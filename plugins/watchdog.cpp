@@ -54,6 +54,7 @@ std::uintptr_t interrupted_at(const void* context) noexcept {
 // nothing to restore.
 void on_signal(int, siginfo_t*, void* context) {
   Post& post = this_post;
+  post.signalled.store(false, std::memory_order_relaxed);
   if (post.turn.load(std::memory_order_relaxed) != post.overdue_turn.load(std::memory_order_relaxed)) return;
   std::jmp_buf* way_out = post.way_out;
   if (way_out == nullptr) return;
@@ -92,6 +93,7 @@ class Watchdog {
   void run() noexcept;
   Look look() noexcept;
   bool is_overdue(Post& post, std::uint64_t turn) noexcept;
+  void signal(Post& post) noexcept;
   void pause(std::uint64_t for_ns) noexcept;
 
   std::mutex lock_;  // of the posts, their watchdog's part, and the period
@@ -222,7 +224,7 @@ Watchdog::Look Watchdog::look() noexcept {
     post->elapsed_ns += passed_ns;
     if (is_overdue(*post, turn)) {
       post->overdue_turn.store(turn, std::memory_order_relaxed);
-      syscall(SYS_tgkill, process_, post->thread, cut_signal);
+      signal(*post);
       const std::uint64_t retry_ns = kFirstRetry_ns + post->looks * kFirstRetry_ns / 256;
       result.until_next_ns = std::min({result.until_next_ns, retry_ns, kLastRetry_ns});
     }
@@ -238,6 +240,11 @@ bool Watchdog::is_overdue(Post& post, std::uint64_t turn) noexcept {
   const std::uint64_t cpu_ns = clock_ns(post.cpu_clock);
   if (post.looks == 1) post.cpu_at_first_look_ns = cpu_ns;
   return cpu_ns - post.cpu_at_first_look_ns >= deadline_ns || post.elapsed_ns >= kMostDeadlines * deadline_ns;
+}
+
+void Watchdog::signal(Post& post) noexcept {
+  if (post.signalled.exchange(true, std::memory_order_relaxed)) return;
+  if (syscall(SYS_tgkill, process_, post.thread, cut_signal) != 0) post.signalled = false;  // EAGAIN: the next look's
 }
 
 Watchdog& watchdog() {

@@ -33,6 +33,11 @@ struct alignas(64) Post {
   // Written by the watchdog, read by the thread's signal handler: the turn that has to end. A signal that comes too
   // late finds another turn.
   std::atomic<std::uint64_t> overdue_turn = 0;
+  // A signal is on its way: set by the watchdog, taken back by the handler. Real-time signals queue, and the kernel
+  // puts all that are pending onto the stack, one frame above the other, before the first handler runs
+  // (kernel/entry/common.c: exit_to_user_mode_loop): a thread that had to wait long enough for a processor would be
+  // left without a stack.
+  std::atomic<bool> signalled = false;
 
   // The thread and its signal handler.
   std::jmp_buf* volatile way_out = nullptr;  // nullptr: not in Lua

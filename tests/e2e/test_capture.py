@@ -244,7 +244,7 @@ def test_a_foreign_program_is_refused_with_its_id_and_replaced_on_demand(lab):
 def test_the_summary_line_without_a_plugin_says_what_passed_by(lab):
     net = lab(queues=2)
     capture = net.capture("--queues", 2, "--format", "json")
-    net.generate("--queues", 2, "--count", 6000, "--mix", "udp4=1,tcp6=1,icmp4=1", "--rate", 50000)
+    net.generate("--queues", 2, "--count", 6000, "--mix", "udp4=1,tcp6=1,icmp4=1", "--rate", 5000)
     _, lines = finish(capture)
     summaries = [json.loads(line) for line in lines]
     assert summaries and all(line["type"] == "summary" for line in summaries)

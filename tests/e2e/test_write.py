@@ -181,7 +181,7 @@ def test_every_packet_of_the_wire_is_in_the_file_with_its_queue(lab, tmp_path):
     net = lab(queues=4)
     out = tmp_path / "out.pcapng"
     capture = net.capture("--queues", 4, "--write", out, "--output", "none", "--summary", tmp_path / "ledger.json")
-    net.generate("--queues", 4, "--count", 20000, "--flows", 500, "--rate", 50000)
+    net.generate("--queues", 4, "--count", 20000, "--flows", 500, "--rate", 10000)
     status, _ = finish(capture)
     assert status == 0, capture.log
     run = ledger(tmp_path / "ledger.json")

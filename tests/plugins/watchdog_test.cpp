@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <signal.h>
 
 #include <chrono>
 #include <ctime>
@@ -99,6 +100,27 @@ TEST(Watchdog, CutsNothingOutsideOfLua) {
     this_post.way_out = nullptr;
   }
   EXPECT_EQ(expired, 0u) << "the deadline of the turn before";
+}
+
+// While its thread does not get to run its handler, as on a machine with too much to do, no second one is sent.
+TEST(Watchdog, HasOneSignalOnItsWayAtMost) {
+  plugins::start_watchdog(kDeadline_ns);
+  std::thread([] {
+    { const Turn turn(kDeadline_ns); }  // the thread is known, the signal unblocked
+    sigset_t cut_signals;
+    sigemptyset(&cut_signals);
+    for (int signal = SIGRTMIN; signal <= SIGRTMAX; ++signal) sigaddset(&cut_signals, signal);
+    pthread_sigmask(SIG_BLOCK, &cut_signals, nullptr);
+    const Turn turn(kDeadline_ns);
+    EXPECT_TRUE(comes_true([] {
+      use_cpu_ms(2);
+      return this_post.signalled.load();
+    }));
+    use_cpu_ms(50);
+    const timespec at_once{};
+    EXPECT_GT(sigtimedwait(&cut_signals, nullptr, &at_once), 0);
+    EXPECT_EQ(sigtimedwait(&cut_signals, nullptr, &at_once), -1) << "another one is queued";
+  }).join();
 }
 
 // Of a turn that sleeps, the deadline is fifty times as long.

@@ -97,7 +97,7 @@ inline void drain(Socket& socket, Received& received) {
 inline void send_numbered(Socket& sender, std::uint64_t n, const std::function<void()>& receive) {
   TxQueue& queue = sender.tx_queue();
   std::uint64_t next = 0;
-  const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(60);
   while (queue.completed() < n && std::chrono::steady_clock::now() < give_up) {
     TxBatch batch = queue.reserve(static_cast<std::uint32_t>(std::min<std::uint64_t>(32, n - next)));
     while (batch.room() != 0) {
