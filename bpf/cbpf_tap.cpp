@@ -1,4 +1,4 @@
-// The filter as a socket filter, for AF_PACKET. r8 keeps A over a helper's call, r9 points to the counters.
+// The filter as a socket filter, for AF_PACKET. r8 keeps A over a call, r9 points to the counters.
 //
 // The kernel keeps the outer VLAN tag beside the frame. The expression is written twice, for frames with and without:
 // with one, the tag is where it was on the wire, at bytes 12 to 15, and what was behind it lies four bytes further
@@ -21,6 +21,9 @@ constexpr std::int32_t tag_begin = 12, tag_end = 16, tag_bytes = tag_end - tag_b
 constexpr std::int16_t window_tag = stack_loaded - 8;
 constexpr std::int16_t window_behind = window_tag + tag_bytes;
 
+// By the two loads that eBPF kept for socket buffers: in host order into r0, faster than bpf_skb_load_bytes. Where they
+// leave the packet they would end the program, uncounted (kernel/bpf/verifier.c: check_ld_abs): so the length is
+// compared before.
 class SkbView : public PacketView {
  public:
   using PacketView::PacketView;
@@ -30,13 +33,17 @@ class SkbView : public PacketView {
   }  // net/core/filter.c: bpf_skb_load_bytes
 
   void load(std::uint8_t dst, std::uint8_t size, std::uint32_t k, EbpfWriter::Label outside) override {
-    out_.set32(BPF_REG_2, k);
-    load_at(dst, size, outside);
+    SkbView::length(T);
+    out_.jump(BPF_JMP | BPF_JLT | BPF_K, T, 0, static_cast<std::int32_t>(k) + bytes_of(size), outside);
+    if (dst != A) out_.move(kept_a, A);
+    out_.emit(static_cast<std::uint8_t>(BPF_LD | BPF_ABS | size), 0, 0, static_cast<std::int32_t>(k));
+    if (dst != A) out_.move(dst, BPF_REG_0);
+    if (dst != A) out_.move(A, kept_a);
   }
 
   void load_indirect(std::uint8_t size, std::uint32_t k, EbpfWriter::Label outside) override {
     add_index(size, k, outside);
-    load_at(A, size, outside);
+    load_at(size, outside);
   }
 
   void length(std::uint8_t dst) override { out_.load(BPF_W, dst, CTX, offsetof(__sk_buff, len)); }
@@ -49,13 +56,13 @@ class SkbView : public PacketView {
     out_.jump(BPF_JMP | BPF_JGT | BPF_K, BPF_REG_2, 0, static_cast<std::int32_t>(last_offset(size)), outside);
   }
 
-  // From offset r2 of what the socket buffer holds.
-  void load_at(std::uint8_t dst, std::uint8_t size, EbpfWriter::Label outside) {
-    if (dst != A) out_.move(kept_a, A);
-    copy(bytes_of(size), stack_loaded, outside);
-    if (dst != A) out_.move(A, kept_a);
-    out_.load(size, dst, FRAME, stack_loaded);
-    if (size != BPF_B) out_.to_host_order(dst, bytes_of(size) * 8);
+  // A, from offset r2 of what the socket buffer holds.
+  void load_at(std::uint8_t size, EbpfWriter::Label outside) {
+    SkbView::length(T);
+    out_.move(P, BPF_REG_2);
+    out_.add(P, bytes_of(size));
+    out_.jump(BPF_JMP | BPF_JLT | BPF_X, T, P, 0, outside);
+    out_.emit(static_cast<std::uint8_t>(BPF_LD | BPF_IND | size), 0, BPF_REG_2);
   }
 
   // Loses r0 to r5.
@@ -105,7 +112,7 @@ class TaggedSkbView : public SkbView {
     out_.place(behind);
     out_.add(BPF_REG_2, -tag_bytes);
     out_.place(whole);
-    load_at(A, size, outside);
+    load_at(size, outside);
     out_.place(loaded);
   }
 
