@@ -138,6 +138,7 @@ std::uint32_t Worker::serve_tap(Lane& lane) noexcept {
       [&](engine_packet& packet, std::uint32_t i) {
         packet.time = since_epoch(batch[i].time_ns);
         packet._ts_source = kFromKernel;
+        packet.outgoing = batch[i].outgoing;
       });
 }
 

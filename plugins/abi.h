@@ -58,7 +58,10 @@ struct engine_packet {
   ENGINE_RO uint8_t _ts_source; /* index into {"engine", "file", "kernel", "hardware"} */
   ENGINE_RO uint8_t _link;      /* what the frame begins with; 0: Ethernet, else as engine/decode/decode.h numbers it */
   ENGINE_RO uint16_t _interface; /* number of the interface it came in by, in the order they are captured */
-  ENGINE_RO uint64_t _unused64;
+  ENGINE_RO bool outgoing;      /* sent by this machine; a tap sees both directions */
+  ENGINE_RO uint8_t _unused8;
+  ENGINE_RO uint16_t _unused16;
+  ENGINE_RO uint32_t _unused32;
 };
 
 /* The head of every message from a worker to the collector; what follows depends on the kind. Messages lie in the

@@ -25,9 +25,11 @@ constexpr Known kKnown[] = {
     FIELD(dst4),      FIELD(ip_version), FIELD(eth_type),    FIELD(vlan),        FIELD(inner_vlan),  FIELD(queue),
     FIELD(len),       FIELD(caplen),     FIELD(hash),        FIELD(rss_hash),    FIELD(ttl),         FIELD(tos),
     FIELD(tcp_flags), FIELD(tcp_window), FIELD(tcp_seq),     FIELD(tcp_ack),     FIELD(icmp_type),   FIELD(icmp_code),
-    FIELD(l3_off),    FIELD(l4_off),     FIELD(payload_off), FIELD(payload_len), FIELD(is_fragment),
+    FIELD(l3_off),    FIELD(l4_off),     FIELD(payload_off), FIELD(payload_len), FIELD(is_fragment), FIELD(outgoing),
 };
 #undef FIELD
+
+bool is_boolean(std::string_view field) { return field == "is_fragment" || field == "outgoing"; }
 
 std::string_view text_of(const std::uint8_t* key) { return {reinterpret_cast<const char*>(key) + 2, key[1]}; }
 
@@ -122,7 +124,7 @@ void KeySpec::place(std::uint8_t size_bytes) {
 }
 
 void KeySpec::plan_loads() {
-  static_assert(offsetof(engine_packet, is_fragment) + 8 <= sizeof(engine_packet), "8-byte loads stay in the packet");
+  static_assert(offsetof(engine_packet, outgoing) + 8 <= sizeof(engine_packet), "8-byte loads stay in the packet");
   for (const Field& field : fields_) {
     if (!loads_.empty()) loads_.back().ends_word = field.shift == 0;
     const std::uint64_t mask =
@@ -135,7 +137,7 @@ void KeySpec::plan_loads() {
 
 std::uint64_t KeySpec::possible_keys() const noexcept {
   std::uint32_t bits = 0;
-  for (const Field& field : fields_) bits += field.name == "is_fragment" ? 1 : field.size_bytes * 8u;
+  for (const Field& field : fields_) bits += is_boolean(field.name) ? 1 : field.size_bytes * 8u;
   return by_value() || bits > 32 ? std::uint64_t{1} << 32 : std::uint64_t{1} << bits;
 }
 
@@ -168,7 +170,7 @@ void KeySpec::visit(const std::uint64_t* words, Visitor& visitor) const {
     } else {
       const std::uint64_t mask = (std::uint64_t{1} << (field.size_bytes * 8u)) - 1;
       const std::uint64_t number = (words[field.word] >> field.shift) & mask;
-      if (field.name == "is_fragment") {
+      if (is_boolean(field.name)) {
         visitor.boolean(field.name, number != 0);
       } else {
         visitor.unsigned_number(field.name, number);

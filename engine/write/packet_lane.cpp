@@ -66,7 +66,9 @@ void PacketLane::push(const engine_packet& packet, std::size_t place) noexcept {
                           .queue = packet.queue,
                           .lost = lost_,
                           .comments = comments,
-                          .interface = packet._interface};
+                          .interface = packet._interface,
+                          .outgoing = packet.outgoing,
+                          .unused = 0};
   std::memcpy(to, &head, sizeof head);
   std::memcpy(to + sizeof head, frames_ + packet._off, packet.caplen);
   to += sizeof head + packet.caplen;

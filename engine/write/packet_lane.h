@@ -31,7 +31,9 @@ struct PacketRecord {
   std::uint32_t queue;
   std::uint32_t lost;  // packets of this worker's that found no room since the one before
   std::uint32_t comments;
-  std::uint32_t interface;  // its place in the file
+  std::uint16_t interface;  // its place in the file
+  bool outgoing;
+  std::uint8_t unused;
 };
 static_assert(sizeof(PacketRecord) == 48);
 

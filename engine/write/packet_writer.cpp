@@ -181,10 +181,12 @@ void PacketWriter::take(const PacketRecord& record) noexcept {
                         .len = record.len,
                         .frame = {bytes, record.caplen},
                         .queue = {},
-                        .received = !config_.lossless,
                         .lost_before = gap_,
                         .comments = comments_};
-  if (!config_.lossless) packet.queue = record.queue;  // a capture file does not tell it
+  if (!config_.lossless) {  // a capture file does not tell
+    packet.queue = record.queue;
+    packet.direction = record.outgoing ? pcapng::Direction::outbound : pcapng::Direction::inbound;
+  }
   pcapng::append_packet(file_.gathered(), packet);
   gap_ = 0;
   gap_comment_.clear();

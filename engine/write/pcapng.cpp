@@ -38,7 +38,6 @@ enum OptionCode : std::uint16_t {
 
 constexpr std::uint8_t kNanoseconds = 9;         // a power of ten, negated (section 4.2, if_tsresol)
 constexpr std::uint8_t kFilterText = 0;          // what follows is libpcap's language (if_filter)
-constexpr std::uint32_t kInbound = 1;            // epb_flags, bits 0 and 1
 constexpr std::uint64_t kUnknownLength = ~0ull;  // of the section
 
 class Block {
@@ -142,7 +141,8 @@ void append_packet(Bytes& out, const Packet& packet) {
   block.put(packet.len);
   block.put_padded(packet.frame.data(), packet.frame.size());
   for (const std::string_view comment : packet.comments) block.option(kComment, comment);
-  if (packet.received) block.number_option(kPacketFlags, kInbound);
+  if (packet.direction != Direction::unknown)
+    block.number_option(kPacketFlags, static_cast<std::uint32_t>(packet.direction));
   if (packet.lost_before != 0) block.number_option(kPacketDropCount, packet.lost_before);
   if (packet.queue) block.number_option(kPacketQueue, *packet.queue);
 }

@@ -34,6 +34,8 @@ struct Interface {
 };
 void append_interface(Bytes& out, const Interface& interface);
 
+enum class Direction : std::uint16_t { unknown, inbound, outbound };  // as epb_flags has it, bits 0 and 1
+
 // An enhanced packet, section 4.3.
 struct Packet {
   std::uint32_t interface = 0;
@@ -41,7 +43,7 @@ struct Packet {
   std::uint32_t len = 0;      // on the wire
   std::span<const std::byte> frame;
   std::optional<std::uint32_t> queue;
-  bool received = false;          // it is known that the packet came in, and was not sent
+  Direction direction = Direction::unknown;
   std::uint64_t lost_before = 0;  // packets that are missing between the one before and this one
   std::span<const std::string_view> comments;
 };

@@ -46,6 +46,7 @@ end]],
     { "payload_off: integer", "Where the payload begins." },
     { "payload_len: integer", "Payload bytes captured, without Ethernet's padding." },
     { 'ts_source: "hardware"|"kernel"|"engine"|"file"', "Who took the time." },
+    { "outgoing: boolean", "Sent by this machine. A tap (AF_PACKET) sees both directions, AF_XDP only what comes in." },
   },
   methods = {
     { "u8(off: integer): integer?", "The byte there." },

@@ -67,7 +67,7 @@ function on_packet(p) probe:emit(p.src, p.dst_port) end]],
 local key_fields = {
   "src", "dst", "proto", "src_port", "dst_port", "src4", "dst4", "ip_version", "eth_type", "vlan", "inner_vlan", "queue", "len",
   "caplen", "hash", "rss_hash", "ttl", "tos", "tcp_flags", "tcp_window", "tcp_seq", "tcp_ack", "icmp_type", "icmp_code",
-  "l3_off", "l4_off", "payload_off", "payload_len", "is_fragment",
+  "l3_off", "l4_off", "payload_off", "payload_len", "is_fragment", "outgoing",
 }
 for i, name in ipairs(key_fields) do key_fields[i] = '"' .. name .. '"' end
 

@@ -97,6 +97,7 @@ local fields = {
   "time", "len", "caplen", "queue", "hash", "rss_hash", "eth_type", "vlan", "inner_vlan", "ip_version", "proto", "ttl",
   "tos", "is_fragment", "src_port", "dst_port", "tcp_flags", "tcp_seq", "tcp_ack", "tcp_window", "icmp_type",
   "icmp_code", "l3_off", "l4_off", "payload_off", "payload_len", "src4", "dst4", "src", "dst", "ts_source",
+  "outgoing",
   "u8", "u16", "u32", "find", "string", "view", "payload", "ts_ns", "capture", "bypass",
 }
 

@@ -21,10 +21,12 @@ TEST(Packet, ReadsFragmentsAsBooleansAndTimeSourcesAsNames) {
   Lab lab;
   lab.load(
       "local n = 0 function on_packet(p) assert(p.is_fragment == true) n = n + 1\n"
-      "  assert(p.ts_source == ({'engine', 'file', 'kernel', 'hardware'})[n], p.ts_source) end");
+      "  assert(p.outgoing == (n % 2 == 0)) assert(p.ts_source == ({'engine', 'file', 'kernel', 'hardware'})[n], "
+      "p.ts_source) end");
   for (std::uint8_t i = 0; i < 4; ++i) {
     LAB_SET(lab.packets[i], is_fragment, true);
     LAB_SET(lab.packets[i], _ts_source, i);
+    LAB_SET(lab.packets[i], outgoing, i % 2 == 1);
   }
   lab.run(4);
   EXPECT_EQ(lab.state->statistics().errors, 0u) << lab.messages()[0].text();

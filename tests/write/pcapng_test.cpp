@@ -57,7 +57,7 @@ TEST(Pcapng, APacketOfAnyLengthEndsOnAMultipleOfFour) {
                                   .len = 1514,
                                   .frame = std::as_bytes(std::span(frame)),
                                   .queue = 7,
-                                  .received = true,
+                                  .direction = pcapng::Direction::outbound,
                                   .lost_before = 5,
                                   .comments = comments});
     const Block block = only_block(bytes);
@@ -68,7 +68,7 @@ TEST(Pcapng, APacketOfAnyLengthEndsOnAMultipleOfFour) {
     EXPECT_EQ(packet.len, 1514u);
     EXPECT_EQ(packet.comments, (std::vector<std::string>{"one", "four"}));
     EXPECT_EQ(packet.options.find(6)->second, std::string("\7\0\0\0", 4));
-    EXPECT_EQ(packet.options.find(2)->second, std::string("\1\0\0\0", 4));
+    EXPECT_EQ(packet.options.find(2)->second, std::string("\2\0\0\0", 4));
     EXPECT_EQ(packet.lost_before(), 5u);
   }
 }
