@@ -5,7 +5,8 @@ Makes two namespaces joined by a veth pair with one queue, pins the generator to
 alternates the receivers so that a noisy machine is noisy for all of them. A rate counts only if the receiver got every
 frame that was sent and the peer refused none; where full speed loses frames, the rate is lowered until it does not.
 
-usage: bench/compare.py [--rounds N] [--packets N] [--build DIR] [--yardstick DIR] [--json FILE]
+usage: bench/compare.py [--tap] [--rounds N] [--packets N] [--build DIR] [--yardstick DIR] [--json FILE]
+  --tap            compares --mode afpacket with libpcap, which are both AF_PACKET, instead
   --yardstick DIR  also runs DIR/rxref, another minimal receiver, as a check of ours
 """
 
@@ -65,8 +66,12 @@ class Receivers:
                        "--eval", PLUGIN, "--output", "none", "--duration", seconds, "--count", packets, "--summary", ledger],
             "engine_bare": [self.build / "engine/engine", "--iface", "cap0", "--queues", 1, "--cpus", 1, "--wait", wait,
                             "--output", "none", "--duration", seconds, "--count", packets, "--summary", ledger],
-            "libpcap": [self.build / "bench/pcaprx", "cap0", seconds],
+            # The same ring as ours, and a large one as capture tools have it.
+            "libpcap_16": [self.build / "bench/pcaprx", "cap0", seconds, packets, 16],
+            "libpcap": [self.build / "bench/pcaprx", "cap0", seconds, packets, 64],
         }
+        commands["engine_tap"] = [*commands["engine"], "--mode", "afpacket"]
+        commands["engine_tap_bare"] = [*commands["engine_bare"], "--mode", "afpacket"]
         if self.yardstick:
             commands["yardstick"] = [self.yardstick / "rxref", "cap0", 1, seconds, wait]
         # The engine pins its worker itself; its other threads share core 0 with the generator, as they would.
@@ -95,7 +100,8 @@ class Receivers:
 
 def measure(lab, receivers, build, name, wait, packets, rate):
     """One run: (packets a second, figures), or no rate if a frame was lost."""
-    seconds = packets / (rate or 3e6) + 1.5
+    slow = "tap" in name or "pcap" in name  # every packet becomes a socket buffer on the sender's core
+    seconds = packets / (rate or (3e5 if slow else 3e6)) + 1.5
     child = receivers.start(lab, name, wait, round(seconds, 1), packets)
     pace = ["--rate", int(rate)] if rate else []
     sent = json.loads(sh("ip", "netns", "exec", lab.gen, "taskset", "-c", 0, build / "engine/engine", "gen", "--iface",
@@ -123,6 +129,7 @@ def loss_free(run, name, wait, packets):
 
 def main():
     parser = argparse.ArgumentParser()
+    parser.add_argument("--tap", action="store_true")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--packets", type=int, default=10_000_000)
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build")
@@ -133,6 +140,8 @@ def main():
         sys.exit("compare.py: needs root for network namespaces and AF_XDP")
     work = pathlib.Path(sh("mktemp", "-d").stdout.strip())
     receivers = Receivers(options.build, work, options.yardstick)
+    if options.tap:
+        return compare_taps(options, receivers)
     names = ["rxdrop", "engine", "engine_bare"] + (["yardstick"] if options.yardstick else [])
     rates = {name: [] for name in names + ["libpcap"]}
     poll = {"rxdrop": [], "engine": []}
@@ -153,23 +162,60 @@ def main():
     report(options, rates, poll, spin)
 
 
-def report(options, rates, poll, spin):
+TAP_RATE_PPS = 200_000
+
+
+def compare_taps(options, receivers):
+    """Both by AF_PACKET's TPACKET_V3, on the same traffic: rates, and at a fixed rate the receiver's CPU time."""
+    names = ["engine_tap", "libpcap_16", "engine_tap_bare", "libpcap"]
+    rates, cpu = {name: [] for name in names}, {name: [] for name in names}
+    packets = options.packets // 5
+    with Lab() as lab:
+        def run(name, wait, packets, rate):
+            return measure(lab, receivers, options.build, name, wait, packets, rate)
+
+        for _ in range(options.rounds):
+            for name in names:
+                rates[name].append(loss_free(run, name, "auto", packets)["pps"])
+            for name in names:
+                cpu[name].append(run(name, "poll", packets // 5, TAP_RATE_PPS)["cpu_ns_per_packet"])
     median = statistics.median
-    result = {
+    best = max((rates["libpcap"], rates["libpcap_16"]), key=median)
+    write(options, {
+        **conditions("veth (AF_PACKET)"),
+        "loss_free_mpps": {name: round(median(values) / 1e6, 3) for name, values in rates.items()},
+        "ratio_to_the_better_libpcap": {name: round(median([a / b for a, b in zip(rates[name], best) if b]), 3)
+                                        for name in names if "engine" in name},
+        f"poll_cpu_ns_per_packet_at_{TAP_RATE_PPS}_pps": {name: round(median(values), 1) for name, values in cpu.items()},
+    })
+
+
+def conditions(way):
+    return {
         "command": "bench/compare.py " + " ".join(sys.argv[1:]),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}",
-        "traffic": f"veth (copy mode), UDP, {FRAME_BYTES}-byte frames, 1,000 flows, one queue",
+        "traffic": f"{way}, UDP, {FRAME_BYTES}-byte frames, 1,000 flows, one queue",
+    }
+
+
+def write(options, result):
+    text = json.dumps(result, indent=2)
+    print(text)
+    if options.json:
+        options.json.write_text(text + "\n")
+
+
+def report(options, rates, poll, spin):
+    median = statistics.median
+    write(options, {
+        **conditions("veth (copy mode)"),
         "loss_free_mpps": {name: round(median(values) / 1e6, 3) for name, values in rates.items()},
         "ratio_to_rxdrop": {name: round(median([a / b for a, b in zip(values, rates["rxdrop"]) if b]), 3)
                             for name, values in rates.items()},
         "poll_cpu_ns_per_packet_at_1_mpps": {name: round(median(values), 1) for name, values in poll.items()},
         "poll_cpu_ratio": round(median([a / b for a, b in zip(poll["engine"], poll["rxdrop"])]), 3),
         "share_of_empty_polls_at_that_rate_spinning": {name: round(median(values), 4) for name, values in spin.items()},
-    }
-    text = json.dumps(result, indent=2)
-    print(text)
-    if options.json:
-        options.json.write_text(text + "\n")
+    })
 
 
 if __name__ == "__main__":
