@@ -56,12 +56,14 @@ def frames(tmp_path_factory):
 
 
 @pytest.fixture
-def everything(tmp_path):
-    """The plugin, with all the time that a busy machine may need."""
-    (tmp_path / "everything.lua").write_text(EVERYTHING)
-    config = tmp_path / "engine.lua"
-    config.write_text(f'plugin "{tmp_path}/everything.lua" {{ deadline_ms = 60000 }}')
-    return "--config", config
+def patient(tmp_path):
+    """Options for a plugin that has all the time a busy machine may need."""
+    def options(code):
+        (tmp_path / "analyzer.lua").write_text(code)
+        config = tmp_path / "engine.lua"
+        config.write_text(f'plugin "{tmp_path}/analyzer.lua" {{ deadline_ms = 60000 }}')
+        return "--config", config
+    return options
 
 
 def results(lab, mode, path, *options):
@@ -78,19 +80,19 @@ def results(lab, mode, path, *options):
 
 
 @pytest.mark.parametrize("options", [(), ("--filter", "vlan 7 or (vlan and udp) or arp"), ("--filter", "greater 200")])
-def test_a_tap_tells_of_the_same_frames_what_af_xdp_tells(lab, frames, everything, options):
+def test_a_tap_tells_of_the_same_frames_what_af_xdp_tells(lab, frames, patient, options):
     path, count = frames
-    copied, tapped = (results(lab, mode, path, *everything, *options) for mode in ("copy", "afpacket"))
+    copied, tapped = (results(lab, mode, path, *patient(EVERYTHING), *options) for mode in ("copy", "afpacket"))
     assert tapped == copied
     assert options or len(tapped) == count
 
 
-def test_a_tap_receives_jumbo_frames_whole(lab, everything, tmp_path):
+def test_a_tap_receives_jumbo_frames_whole(lab, patient, tmp_path):
     net = lab(mtu=9000)
     sizes = (1514, 4000, 8999, 9014)
     made = [tagged() / scapy.IP() / scapy.UDP() / bytes(size - 42) for size in sizes]
     scapy.wrpcap(str(tmp_path / "jumbo.pcap"), made)
-    capture = net.capture("--mode", "afpacket", *everything)
+    capture = net.capture("--mode", "afpacket", *patient(EVERYTHING))
     sender = ("from scapy.all import *; sendp(rdpcap('%s'), iface='gen0', verbose=0)" % (tmp_path / "jumbo.pcap"))
     sh(*net.inside(net.gen, "/usr/bin/python3", "-c", sender))
     status, lines = finish(capture)
@@ -107,9 +109,9 @@ def assert_closed(run, sent):
     assert run["totals"]["xdp_seen"] == sent["sent"] - refused(sent)
 
 
-def test_under_overload_the_ledger_closes_with_the_senders_count(lab, tmp_path):
+def test_under_overload_the_ledger_closes_with_the_senders_count(lab, patient, tmp_path):
     net = lab()
-    capture = net.capture("--mode", "afpacket", "--tap-ring", "1MiB", "--eval", STALLING, "--output", "none",
+    capture = net.capture("--mode", "afpacket", "--tap-ring", "1MiB", *patient(STALLING), "--output", "none",
                           "--summary", tmp_path / "ledger.json")
     sent = net.generate("--method", "live", "--count", 200000)
     status, _ = finish(capture)
@@ -147,13 +149,13 @@ def test_what_the_filter_rejects_is_counted_as_passed(lab, tmp_path):
     assert_closed(run, sent)
 
 
-def pinged(lab, *options):
+def pinged(lab, patient, *options):
     """A run while the other side pings ten times; how many packets went which way, by the tap."""
     net = lab()
     for namespace, device, address in ((net.cap, "cap0", "10.9.0.1/24"), (net.gen, "gen0", "10.9.0.2/24")):
         sh("ip", "-n", namespace, "address", "add", address, "dev", device)
     sh("ip", "-n", net.cap, "route", "add", "default", "via", "10.9.0.2")
-    capture = net.capture("--mode", "afpacket", "--filter", "icmp", "--eval", COUNT, *options)
+    capture = net.capture("--mode", "afpacket", "--filter", "icmp", *patient(COUNT), *options)
     sh(*net.inside(net.gen, "ping", "-q", "-c", 10, "-i", 0.02, "10.9.0.1"))  # fails if the answers don't come
     status, lines = finish(capture)
     assert status == 0, capture.log
@@ -164,23 +166,22 @@ def pinged(lab, *options):
     return ways
 
 
-def test_traffic_reaches_the_stack_and_both_directions_are_seen_and_marked(lab):
-    assert pinged(lab) == {False: 10, True: 10}
+def test_traffic_reaches_the_stack_and_both_directions_are_seen_and_marked(lab, patient):
+    assert pinged(lab, patient) == {False: 10, True: 10}
 
 
 @pytest.mark.parametrize("sockets", [1, 2])
-def test_outgoing_frames_are_ignored_where_that_is_asked_for(lab, sockets):
-    assert pinged(lab, "--outgoing", "ignore", "--queues", sockets) == {False: 10, True: 0}
+def test_outgoing_frames_are_ignored_where_that_is_asked_for(lab, patient, sockets):
+    assert pinged(lab, patient, "--outgoing", "ignore", "--queues", sockets) == {False: 10, True: 0}
 
 
-def test_a_tap_blocks_nothing_and_says_so(lab, tmp_path):
+def test_a_tap_blocks_nothing_and_says_so(lab, patient, tmp_path):
     net = lab()
     blocking = """
       uses = { "block" }
       function on_packet(p) assert(engine.block(p.src, 1) == false) assert(p.ts_source == "kernel") end
     """
-    (tmp_path / "blocking.lua").write_text(blocking)
-    capture = net.capture("--mode", "afpacket", "--plugin", tmp_path / "blocking.lua", "--output", "none",
+    capture = net.capture("--mode", "afpacket", *patient(blocking), "--output", "none",
                           "--summary", tmp_path / "ledger.json")
     sent = net.generate("--method", "live", "--count", 1000, "--rate", 50000)
     status, _ = finish(capture)
