@@ -115,6 +115,11 @@ void TapPort::set_filter(const bpf::FilterExpression& filter) {
   filter_ = filter;
 }
 
+// The kernel counts in 32 bits, which a socket has used up within the hour.
+void TapPort::tick() {
+  for (PacketSocket& socket : sockets_) socket.statistics();
+}
+
 // Since the lane was made.
 PacketStatistics TapPort::counted(std::size_t lane) {
   PacketStatistics sum = closed_[lane];

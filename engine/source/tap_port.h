@@ -32,6 +32,7 @@ class TapPort : public Port {
   void start() override;
   void stop() override;
   void close() override;
+  void tick() override;
   void add_ledgers(bool workers_ended, std::vector<QueueLedger>& lanes, std::vector<QueueLedger>& others) override;
 
   void set_filter(const bpf::FilterExpression& filter) override;  // needs CAP_BPF

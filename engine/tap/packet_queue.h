@@ -77,9 +77,6 @@ class PacketQueue {
   // Up to `max` frames (at most kMaxBatch) of one block; empty if none has been handed over. One batch at a time.
   inline PacketBatch receive(std::uint32_t max) noexcept;
 
-  // Frames cut because no block could hold them: a part of those lent.
-  std::uint64_t cut_frames() const noexcept { return cut_frames_.load(std::memory_order_relaxed); }
-
   // Any thread: has the kernel put frames into a block that it has not handed over yet? Then more is to come without
   // any frame arriving.
   inline bool has_open_block() const noexcept;
@@ -104,7 +101,6 @@ class PacketQueue {
   bool taken_ = false;         // it is ours
   std::uint32_t left_ = 0;     // of its frames, not lent yet
   std::byte* next_ = nullptr;  // the first of them
-  std::atomic<std::uint64_t> cut_frames_{0};
   bool lent_ = false;
   std::array<TappedFrame, kMaxBatch> frames_;
 };
@@ -163,8 +159,6 @@ inline TappedFrame PacketQueue::frame_at(std::byte* at) noexcept {
                     .caplen = header.tp_snaplen,
                     .len = header.tp_len,
                     .outgoing = address.sll_pkttype == PACKET_OUTGOING};
-  if (frame.caplen < frame.len) [[unlikely]]
-    cut_frames_.store(cut_frames_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   if ((header.tp_status & TP_STATUS_VLAN_VALID) != 0) put_tag_back(header, frame);
   return frame;
 }

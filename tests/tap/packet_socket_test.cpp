@@ -282,7 +282,6 @@ TEST_F(PacketSocketTest, ReceivesFramesOf64KibWhole) {
   const auto seen = tap.take();
   ASSERT_EQ(seen.size(), 10u);
   for (const Seen& one : seen) EXPECT_TRUE(one.bytes == large);
-  EXPECT_EQ(tap.socket.queue().cut_frames(), 0u);
   tap.expect_closed(seen.size());
 }
 
