@@ -22,14 +22,16 @@ extern int bpf_xdp_metadata_rx_vlan_tag(const struct xdp_md* ctx, __be16* protoc
 /* Of root_hint: those to be asked for. */
 const volatile __u32 hints = 0;
 
-/* A driver may answer 0 and know nothing (veth: a time stamp of 0), so a value of 0 is none. */
+/* A driver may answer 0 and know nothing (veth: a time stamp of 0), so a value of 0 is none; nor is a hash of no type
+ * one (drivers/net/virtio_net.c: virtnet_xdp_rx_hash gives whatever lies there if the device reports none). */
 static __always_inline void write_hints(struct xdp_md* ctx) {
   struct root_hints known = {.magic = ROOT_HINTS_MAGIC};
   enum xdp_rss_hash_type type = XDP_RSS_HASH_TYPE_UNKNOWN;
   if ((hints & ROOT_HINT_TIMESTAMP) && bpf_xdp_metadata_rx_timestamp(ctx, &known.rx_timestamp_ns) == 0 &&
       known.rx_timestamp_ns != 0)
     known.valid |= ROOT_HINT_TIMESTAMP;
-  if ((hints & ROOT_HINT_HASH) && bpf_xdp_metadata_rx_hash(ctx, &known.rx_hash, &type) == 0 && known.rx_hash != 0)
+  if ((hints & ROOT_HINT_HASH) && bpf_xdp_metadata_rx_hash(ctx, &known.rx_hash, &type) == 0 && known.rx_hash != 0 &&
+      type != XDP_RSS_HASH_TYPE_UNKNOWN)
     known.valid |= ROOT_HINT_HASH;
   known.rx_hash_type = type;
   if ((hints & ROOT_HINT_VLAN) && bpf_xdp_metadata_rx_vlan_tag(ctx, &known.vlan_protocol, &known.vlan_tci) == 0 &&

@@ -92,6 +92,22 @@ class Engine:
         return json.loads(self.machine.sh(f"cat {self.files}.json"))
 
 
+def hash_records(machine, engine_options, send):
+    """What a plugin sees of each packet that send() makes arrive: (source port, hash, source of the time stamp)."""
+    machine.sh("""cat >/run/hash.lua <<'END'
+local seen = engine.record { name = "seen", { "port", "u16" }, { "rss_hash", "u32" }, { "source", "string" } }
+function on_packet(p) seen:emit(p.src_port, p.rss_hash, p.ts_source) end
+END
+        echo 'plugin "hash.lua" { deadline_ms = 5000 }' >/run/hash.conf.lua
+        rm -f /run/lines""")  # an emulated processor is slow
+    engine = Engine(machine, "--config", "/run/hash.conf.lua", "--take-all", "--output", "/run/lines", *engine_options)
+    send()
+    assert engine.finish()["totals"]["unaccounted"] == 0
+    lines = map(json.loads, machine.sh("cat /run/lines").splitlines())
+    records = [(line["port"], line["rss_hash"], line["source"]) for line in lines if line["type"] == "seen"]
+    return records, engine.log()
+
+
 def generate(machine, interface, *options):
     """Sends inside the guest, to the end; returns the generator's report."""
     words = shlex.join(("engine", "gen", "--iface", interface, "--method", "tx", "--json", *map(str, options)))

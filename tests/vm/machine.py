@@ -31,6 +31,7 @@ class Nic:
     queues: int = 1
     node: int | None = None
     iommu: bool = True
+    properties: str = ""  # more of QEMU's, with a comma before each
 
 
 class GuestFailure(AssertionError):
@@ -109,7 +110,7 @@ class Machine:
                 device += f",mq=on,vectors={2 * nic.queues + 2}"
         else:
             device = f"{nic.model},{device}"
-        return [*words, "-device", device]
+        return [*words, "-device", device + nic.properties]
 
     def connect(self, name, timeout_s):
         end = time.monotonic() + timeout_s

@@ -1,13 +1,17 @@
 """What interfaces are made of and what happens to them: bonds, VLAN devices, a lost link, a card that is pulled out."""
 
+import re
+import struct
+
 import pytest
-from guest import Engine, Probed, generate, set_probes, taken
+from guest import Engine, Probed, generate, hash_records, set_probes, taken
 from machine import Nic
 
 
 @pytest.fixture(scope="module")
 def machine(boot):
-    nics = [Nic("member0", hub=0), Nic("member1", hub=1), Nic("cap0", hub=0), Nic("gen0", hub=0), Nic("gen1", hub=1)]
+    nics = [Nic("member0", hub=0), Nic("member1", hub=1), Nic("cap0", hub=0, properties=",rss=on,hash=on"),
+            Nic("gen0", hub=0), Nic("gen1", hub=1)]
     machine = boot(nics, cpus=2)
     machine.sh("for name in cap0 gen0 gen1; do ip link set $name up; done")
     set_probes(machine)
@@ -48,6 +52,37 @@ def test_a_vlan_device_is_captured_by_its_parent(machine):
     assert (queue["xdp_seen"], queue["passed"], queue["redirected"]) == (ours + others, others, ours)
     assert queue["unaccounted"] == 0
     machine.sh("ip link del office")
+
+
+def toeplitz(key, data):
+    """The hash that NICs spread packets by (Virtio 1.2, 5.1.6.4.3; Microsoft's RSS specification)."""
+    window = int.from_bytes(key, "big")
+    bits = len(key) * 8
+    result = 0
+    for index in range(len(data) * 8):
+        if data[index // 8] & 0x80 >> index % 8:
+            result ^= window >> bits - 32 - index & 0xFFFFFFFF
+    return result
+
+
+def test_a_hash_is_the_packets_or_none(machine):
+    def send_and_wait():
+        send(machine, 32)
+        machine.await_quiet("cap0")
+
+    machine.sh("ethtool -K cap0 rxhash on")
+    records, log = hash_records(machine, ("--iface", "cap0"), send_and_wait)
+    assert "asks the driver for hash" in log
+    shown = re.search(r"(?:[0-9a-f]{2}:){39}[0-9a-f]{2}", machine.sh("ethtool -x cap0")).group()
+    key = bytes.fromhex(shown.replace(":", ""))
+    expected = {}
+    for flow in range(16):
+        ports = struct.pack("!HH", 1024 + flow, 9)
+        expected[1024 + flow] = toeplitz(key, bytes((10, 0, 0, 1 + flow, 198, 18, 0, 1)) + ports)
+    assert len(records) == 32
+    # Where the device reports none, virtio_net answers "done", a value that means nothing, and the type "none".
+    for port, rss_hash, source in records:
+        assert rss_hash in (0, expected[port]) and source == "engine", (port, rss_hash, source)
 
 
 def test_a_lost_link_costs_only_what_was_sent_meanwhile(machine):

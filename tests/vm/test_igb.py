@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from guest import Engine, Probed, generate, set_probes, taken
+from guest import Engine, Probed, generate, hash_records, set_probes, taken
 from machine import Nic
 
 QUEUES = 4
@@ -70,3 +70,16 @@ def test_workers_and_memory_are_on_the_cards_node(machine):
     packets = [line for line in maps.splitlines() if " prefer" in line]
     pages = {node: sum(int(n) for line in packets for n in re.findall(rf"N{node}=(\d+)", line)) for node in (0, 1)}
     assert packets and pages[1] >= QUEUES * 1024 and pages[0] == 0, maps
+
+
+def test_what_the_driver_does_not_know_is_not_made_up(machine):
+    def send():
+        generate(machine, "gen0", "--count", 32, "--rate", 2000, "--flows", 16)
+        machine.await_quiet("cap0")
+
+    # The card has a clock and a hash, but igb hands neither to XDP programs.
+    for hints, asked in (("auto", False), ("on", True)):
+        records, log = hash_records(machine, ("--iface", "cap0", "--hints", hints), send)
+        assert ("asks the driver for" in log) == asked
+        assert len(records) == 32
+        assert {(rss_hash, source) for _, rss_hash, source in records} == {(0, "engine")}
