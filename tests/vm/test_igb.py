@@ -72,6 +72,26 @@ def test_workers_and_memory_are_on_the_cards_node(machine):
     assert packets and pages[1] >= QUEUES * 1024 and pages[0] == 0, maps
 
 
+def test_huge_pages_are_used_once_they_are_reserved_as_the_engine_says(machine):
+    engine = Engine(machine, "--iface", "cap0", "--take-all")
+    engine.finish()
+    assert " in pages of 2 MiB" not in engine.log()
+    machine.sh(re.search(r"pages of 2 MiB are reserved by: (.+)", engine.log()).group(1))
+
+    with Probed(machine) as hits:
+        engine = Engine(machine, "--iface", "cap0", "--take-all")
+        sent = taken(generate(machine, "gen0", "--count", 500, "--rate", 2000, "--flows", 64))
+        machine.await_quiet("cap0")
+        maps = machine.sh(f"cat /proc/{engine.pid}/numa_maps")
+        summary = engine.finish()
+    assert " in pages of 2 MiB" in engine.log()
+    huge = "\n".join(line for line in maps.splitlines() if " huge " in line)
+    assert "N1=" in huge and "N0=" not in huge, maps
+    assert {queue["mode"] for queue in summary["queues"]} == {"zerocopy"}
+    assert summary["totals"]["xdp_seen"] == sent and summary["totals"]["unaccounted"] == 0
+    assert hits == {"delivered": sent, "copied": 0, "generic": 0}
+
+
 def test_what_the_driver_does_not_know_is_not_made_up(machine):
     def send():
         generate(machine, "gen0", "--count", 32, "--rate", 2000, "--flows", 16)
