@@ -56,6 +56,8 @@ class Capture {
   // And takes it again. Throws SetupError; then it is as before.
   void take(Port& port, RunControl& control);
   void rename(Port& port, std::string name);  // as its interface was
+  // While it is held no other thread changes a port.
+  std::unique_lock<std::mutex> hold_still() { return std::unique_lock(changing_); }
 
   // The lanes' ledgers as they stand; exact once the workers have ended after stop(). Queues that were not asked for
   // but saw frames have an entry too, behind the lanes: what the program passed there was seen. Any thread; while a
@@ -77,7 +79,7 @@ class Capture {
   std::vector<QueueLedger> read_ledger(bool workers_ended);
 
   bool spins_ = false;
-  std::mutex changing_;  // held while a port is opened or closed
+  std::mutex changing_;  // held while a port is opened, closed or changed
   std::mutex reading_;   // held by who reads the ledger
   std::vector<QueueLedger> ledger_;
   std::vector<Device> devices_;  // parallel to the ports

@@ -46,10 +46,10 @@ std::uint64_t PortKeeper::due_ns() const noexcept {
 
 bool PortKeeper::serve(std::uint64_t now_ns) {
   bool asked = now_ns >= look_ns_ || std::ranges::any_of(ports_, is_unbound);
-  std::vector<LinkEvent> events = monitor_.take(asked ? LinkMonitor::Ask::now : LinkMonitor::Ask::if_needed);
+  std::vector<LinkEvent> events = asked ? ask() : monitor_.take();
   const auto of_program = [](const LinkEvent& event) { return event.change == LinkChange::program; };
   if (!asked && std::ranges::any_of(events, of_program)) {
-    const std::vector<LinkEvent> more = monitor_.take(LinkMonitor::Ask::now);
+    const std::vector<LinkEvent> more = ask();
     events.insert(events.end(), more.begin(), more.end());
     asked = true;
   }
@@ -70,6 +70,13 @@ bool PortKeeper::serve(std::uint64_t now_ns) {
     if (monitor_.state(link).usable() && monotonic_ns() >= kept.retry_ns) retake(link);
   }
   return true;
+}
+
+// With what our programs are at that moment: others may exchange them (Capture::change_stages).
+std::vector<LinkEvent> PortKeeper::ask() {
+  const auto lock = capture_.hold_still();
+  for (Kept& kept : ports_) kept.program = kept.port->program() != nullptr ? kept.port->program()->program_id() : 0;
+  return monitor_.take(LinkMonitor::Ask::now);
 }
 
 void PortKeeper::take_note(const LinkEvent& event) {
@@ -160,7 +167,7 @@ void PortKeeper::judge(std::size_t link) {
   // Also where no message told: after a move there and back its sockets are unbound.
   kept.lost = kept.lost || ifindex != kept.port->link().ifindex || is_unbound(kept);
   if (kept.lost || ours_is_there) return;
-  tell("program_detached", kept, member("program", kept.port->program()->program_id()));
+  tell("program_detached", kept, member("program", kept.program));
   log_.warn("our XDP program was taken off " + kept.port->link().name +
             (kept.foreign != 0 ? "; its capture goes on when the other program is gone" : ""));
   kept.lost = kept.displaced = true;
@@ -169,8 +176,7 @@ void PortKeeper::judge(std::size_t link) {
 // Tells of other programs. True if the port has all that it needs of its own.
 bool PortKeeper::judge_programs(std::size_t link) {
   Kept& kept = ports_[link];
-  const bpf::RootProgram* const program = kept.port->program();
-  const std::uint32_t own = program != nullptr ? program->program_id() : 0;
+  const std::uint32_t own = kept.program;
   std::uint32_t foreign = 0;
   bool there = own == 0;  // a tap has none
   for (const std::uint32_t id : monitor_.state(link).programs) {
@@ -213,9 +219,10 @@ void PortKeeper::retake(std::size_t link) {
   try {
     if (kept.displaced && kept.foreign != 0)
       throw SetupError(ExitCode::machine_cannot, "capture " + name, "another XDP program has taken the place of ours");
-    capture_.take(*kept.port, control_);
     if (config_.promiscuous) kept.promiscuous = cli::Promiscuous(name);
+    capture_.take(*kept.port, control_);
   } catch (const SetupError& error) {
+    kept.promiscuous = {};
     if (kept.refusal != error.what()) log_.warn(std::string("not captured for now: ") + error.what());
     kept.refusal = error.what();
     kept.pause_ns = std::clamp(2 * kept.pause_ns, kFirstPause_ns, kLongestPause_ns);

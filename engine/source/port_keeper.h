@@ -49,12 +49,14 @@ class PortKeeper {
     std::uint64_t let_go_ns = 0;
     std::uint64_t retry_ns = 0;
     std::uint64_t pause_ns = 0;
-    std::string refusal;  // as said last
+    std::string refusal;        // as said last
+    std::uint32_t program = 0;  // ours; 0: it has none
     std::uint32_t foreign = 0;
     xsk::DeviceCounters last;
     cli::Promiscuous promiscuous;
   };
 
+  std::vector<LinkEvent> ask();
   void take_note(const LinkEvent& event);
   void note_link(const LinkEvent& event);
   void note_mtu(const LinkEvent& event);

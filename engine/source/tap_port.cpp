@@ -111,7 +111,7 @@ void TapPort::set_filter(const bpf::FilterExpression& filter) {
   std::vector<UniqueFd> programs;
   for (const bpf::TapFilter& counters : filters_) programs.push_back(counters.load(filter));
   for (std::size_t i = 0; i < sockets_.size(); ++i) sockets_[i].accept_by(programs[i].get());
-  programs_ = std::move(programs);
+  if (!sockets_.empty()) programs_ = std::move(programs);  // else open() loads them
   filter_ = filter;
 }
 
