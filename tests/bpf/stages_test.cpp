@@ -93,6 +93,22 @@ TEST(Bypass, TakesLaterFragmentsForAFlowWithoutPorts) {
   EXPECT_EQ(on.run(later), pass);
 }
 
+TEST(Bypass, CountsAllBuffersOfALongFrame) {
+  NEEDS_ROOT();
+  bpf::RootConfig config = bypassing(4);
+  config.frags = true;
+  Loaded on(config);
+  Frame frame = udp_frame("10.0.0.1", "10.0.0.2", 1000, 53);
+  frame.resize(9014);
+  const root_flow flow = flow_of(frame).value();
+  EXPECT_EQ(on.run(frame), redirect);
+  EXPECT_EQ(on.root.bypass(flow), 0);
+  EXPECT_EQ(on.run(frame), pass);
+  root_flow_counters counters = {};
+  EXPECT_EQ(on.root.unbypass(flow, counters), 0);
+  EXPECT_EQ(counters.bytes, 9014U);
+}
+
 TEST(Bypass, ComesAfterTheBlockListAndBeforeRateLimitAndFilter) {
   NEEDS_ROOT();
   bpf::RootConfig config = bypassing(4);
