@@ -106,7 +106,7 @@ static __always_inline int deliver_to_socket(struct xdp_md* ctx, struct root_cou
 
 static __always_inline _Bool network_is_blocked(const struct packet* packet) {
   struct root_block_network key = {.prefix_bits = ROOT_FAMILY_BITS + 128, .family = 6};
-  if (packet->family == 4) {
+  if (is_ipv4(&packet->source)) {
     key.prefix_bits = ROOT_FAMILY_BITS + 32;
     key.family = 4;
     __builtin_memcpy(key.bytes, packet->source.bytes + 12, 4);
@@ -127,13 +127,13 @@ static __always_inline _Bool is_bypassed(struct xdp_md* ctx, const struct packet
 }
 
 /* The clock is the tick: reading a better one may cost as much as all else here. So a source can have sent at least
- * what is allowed in a tick or two at once, which the loader sees to. */
-static __always_inline _Bool is_over_rate(const struct root_live* live, const struct packet* packet) {
+ * what is allowed in a tick or two at once, which the loader sees to. `bucket` is null for a source that is new. */
+static __always_inline _Bool is_over_rate(const struct root_live* live, __u32 generation, const struct packet* packet,
+                                          struct root_bucket* bucket) {
   const __u64 cost_ps = live->rate_cost_ps;
   const __u64 now_ps = bpf_jiffies64() * live->tick_ps; /* may wrap: only differences count */
-  struct root_bucket* bucket = bpf_map_lookup_elem(&root_rates, &packet->source);
   if (!bucket) {
-    struct root_bucket fresh = {.full_at_ps = now_ps + cost_ps};
+    struct root_bucket fresh = {.full_at_ps = now_ps + cost_ps, .not_blocked_in = generation};
     bpf_map_update_elem(&root_rates, &packet->source, &fresh, BPF_NOEXIST);
     return 0;
   }
@@ -162,15 +162,21 @@ static __always_inline int judge_source(struct xdp_md* ctx, struct root_counters
   if (!addresses && !networks && !flows && !limited) return -1;
   struct packet packet;
   if (!find_source(ctx, &packet)) return -1;
-  if ((addresses && bpf_map_lookup_elem(&root_block, &packet.source)) || (networks && network_is_blocked(&packet))) {
-    counters->blocked++;
-    return XDP_DROP;
+  /* Read before the look-ups: what is blocked meanwhile gets another one. */
+  const __u32 generation = *(volatile const __u32*)&live->block_generation;
+  struct root_bucket* bucket = limited ? bpf_map_lookup_elem(&root_rates, &packet.source) : 0;
+  if (!bucket || bucket->not_blocked_in != generation) {
+    if ((addresses && bpf_map_lookup_elem(&root_block, &packet.source)) || (networks && network_is_blocked(&packet))) {
+      counters->blocked++;
+      return XDP_DROP;
+    }
+    if (bucket) bucket->not_blocked_in = generation;
   }
   if (flows && is_bypassed(ctx, &packet)) {
     counters->bypassed++;
     return XDP_PASS;
   }
-  if (limited && is_over_rate(live, &packet)) {
+  if (limited && is_over_rate(live, generation, &packet, bucket)) {
     counters->rate_limited++;
     return XDP_DROP;
   }

@@ -90,13 +90,15 @@ struct root_live {
   __u32 has_addresses;
   __u32 has_networks;
   __u32 has_flows;
-  __u32 zero;
+  __u32 block_generation; /* another one with each source that is blocked */
 };
 
 /* A token bucket as the time at which it is full again (GCRA, ITU-T I.371): one word, so that CPUs that see the same
- * source agree by compare-and-swap. */
+ * source agree by compare-and-swap. And a note that saves the next look into the block list. */
 struct root_bucket {
   __u64 full_at_ps;
+  __u32 not_blocked_in; /* the block_generation in which the source was looked up and not found */
+  __u32 zero;
 };
 
 /* What the driver knows about a frame, written in front of it where the program is bound to the device. A field counts

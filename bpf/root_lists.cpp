@@ -46,16 +46,23 @@ int RootLists::mark(__u32 root_live::*list) noexcept {
   return error;
 }
 
+// Sources that were looked up before are looked up again. Comes after the entry.
+int RootLists::mark_blocked(__u32 root_live::*list) noexcept {
+  live_.*list = 1;
+  ++live_.block_generation;
+  return put_live();
+}
+
 int RootLists::block(const root_block_address& address) noexcept {
   const std::lock_guard lock(mutex_);
   const int error = put(maps_.addresses, &address, &kPresent);
-  return error != 0 ? error : mark(&root_live::has_addresses);
+  return error != 0 ? error : mark_blocked(&root_live::has_addresses);
 }
 
 int RootLists::block(const root_block_network& network) noexcept {
   const std::lock_guard lock(mutex_);
   const int error = put(maps_.networks, &network, &kPresent);
-  return error != 0 ? error : mark(&root_live::has_networks);
+  return error != 0 ? error : mark_blocked(&root_live::has_networks);
 }
 
 int RootLists::unblock(const root_block_address& address) noexcept {
@@ -112,6 +119,7 @@ int RootLists::set_rate_limit(const RateLimit& limit) noexcept {
 void RootLists::fill(const BlockList& list) {
   const std::lock_guard lock(mutex_);
   copy_into({}, list);
+  look_up_again();
 }
 
 // Flows start from zero: what was counted until the exchange is read when it is over (carry).
@@ -153,6 +161,11 @@ RootLists::Maps RootLists::replace(RootFds& fresh) noexcept {
   exchange(maps_.flows, fresh.flows, replaced.flows);
   exchange(maps_.rates, fresh.rates, replaced.rates);
   return replaced;
+}
+
+void RootLists::look_up_again() noexcept {
+  ++live_.block_generation;
+  if (maps_.live.valid()) put_live();
 }
 
 void RootLists::carry(const engine::UniqueFd& replaced_flows) {

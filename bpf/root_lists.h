@@ -49,12 +49,15 @@ class RootLists {
   void copy_into(const RootFds& fresh, const BlockList& more);
   // They are in force, with what is to be known of them while frames arrive. Returns those that were replaced.
   Maps replace(RootFds& fresh) noexcept;
+  // No program runs any more that looked into lists which have less in them.
+  void look_up_again() noexcept;
   // The figures of a list of flows that was replaced and that no program counts in any more.
   void carry(const engine::UniqueFd& replaced_flows);
 
  private:
   int put_live() noexcept;
   int mark(__u32 root_live::*list) noexcept;
+  int mark_blocked(__u32 root_live::*list) noexcept;
   void add_carried(const root_flow& flow, root_flow_counters& counters) const noexcept;
 
   mutable std::mutex mutex_;

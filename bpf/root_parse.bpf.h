@@ -47,6 +47,14 @@ static __always_inline void set_ipv4(struct root_block_address* to, __be32 addre
   __builtin_memcpy(to->bytes + 12, &address, 4);
 }
 
+static __always_inline _Bool is_ipv4(const struct root_block_address* address) {
+  __u64 head;
+  __be32 mapped;
+  __builtin_memcpy(&head, address->bytes, 8);
+  __builtin_memcpy(&mapped, address->bytes + 8, 4);
+  return head == 0 && mapped == bpf_htonl(0xffff);
+}
+
 static __always_inline _Bool is_vlan_tag(__be16 type) {
   return type == bpf_htons(ETH_P_8021Q) || type == bpf_htons(ETH_P_8021AD) || type == bpf_htons(ETH_P_QINQ1);
 }

@@ -199,11 +199,11 @@ void RootProgram::swap(const RootConfig& config) {
     bound_ = std::move(bound);
     if (build.fds.slots.valid() || !next.filter) old_slots_ = std::exchange(slots_, std::move(build.fds.slots));
     config_ = without_entries(next);
+    const bool blocks_more = !next.block.empty() || build.fds.addresses.valid() || build.fds.networks.valid();
     const RootLists::Maps replaced = lists_->replace(build.fds);
-    if (replaced.flows.valid()) {
-      wait_for_running_programs();
-      lists_->carry(replaced.flows);
-    }
+    if (blocks_more || replaced.flows.valid()) wait_for_running_programs();
+    if (replaced.flows.valid()) lists_->carry(replaced.flows);
+    if (blocks_more) lists_->look_up_again();
   }
   if (config.rate_sources != 0 && !had_rate) require_rate(config.rate);
 }

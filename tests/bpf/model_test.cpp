@@ -48,6 +48,17 @@ void stop_the_clock(const bpf::RootProgram& root) {
   ASSERT_EQ(bpf_map_update_elem(map.get(), &zero, &live, BPF_ANY), 0);
 }
 
+void block_more(bpf::RootProgram& root, RootModel& model) {
+  bpf::BlockList list;
+  for (const char* text : {"2001:db8::1", "10.1.0.0/16"}) {
+    bpf::add_block_entry(text, "test", list);
+    model.block(text);
+  }
+  ASSERT_EQ(root.block(list.addresses[0]), 0);
+  ASSERT_EQ(root.block(list.networks[0]), 0);
+  stop_the_clock(root);
+}
+
 void expect_equal(const root_counters& got, const root_counters& expected) {
   EXPECT_EQ(got.xdp_seen, expected.xdp_seen);
   EXPECT_EQ(got.blocked, expected.blocked);
@@ -71,6 +82,7 @@ TEST_P(RootModelTest, JudgesRandomFramesAsTheModelDoes) {
   }
   const std::string filter = "udp port 53 or tcp or arp or vlan 5";
   config.filter = filter;
+  config.more_addresses = config.more_networks = 1;
   config.bypass_flows = 64;
   config.rate_sources = 1 << 18;  // more than there are: none is pushed out
   config.rate = {.max_pps = 1, .burst = 1};
@@ -88,6 +100,7 @@ TEST_P(RootModelTest, JudgesRandomFramesAsTheModelDoes) {
 
   std::mt19937_64 random(GetParam() ? 3 : 1);
   for (std::uint64_t i = 0; i < frames / 2; ++i) {
+    if (i == frames / 4) block_more(root, model);  // sources that have been let through until now
     const Frame frame = random_frame(random);
     ASSERT_EQ(run(root.program_fd(), frame), model.judge(frame))
         << "frame " << i << ": " << testing::PrintToString(frame);

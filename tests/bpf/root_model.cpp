@@ -99,13 +99,12 @@ void RootModel::block(const std::string& text) {
   entries_.push_back(entry);
 }
 
-// A v4-mapped source in an IPv6 header counts as the IPv4 address, for single addresses (bpf/root_abi.h).
+// A v4-mapped source in an IPv6 header counts as the IPv4 address (bpf/root_abi.h).
 bool RootModel::is_blocked(const Origin& origin) const {
   static constexpr std::array<std::uint8_t, 12> mapped = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-  const bool is_mapped = std::equal(mapped.begin(), mapped.end(), origin.source.begin());
+  const int family = std::equal(mapped.begin(), mapped.end(), origin.source.begin()) ? 4 : 6;
   return std::any_of(entries_.begin(), entries_.end(), [&](const Entry& entry) {
-    const bool is_address = entry.prefix_bits == (entry.family == 4 ? 32 : 128);
-    if (entry.family != origin.family && !(entry.family == 4 && is_address && is_mapped)) return false;
+    if (entry.family != family) return false;
     const std::uint8_t* source = origin.source.data() + (entry.family == 4 ? 12 : 0);
     for (unsigned bit = 0; bit < entry.prefix_bits; ++bit)
       if (((entry.bytes[bit / 8] ^ source[bit / 8]) >> (7 - bit % 8)) & 1) return false;

@@ -189,6 +189,35 @@ TEST(RateLimit, GivesASourceItsRateWithinTheBurst) {
   EXPECT_GE(through, was_busy ? max_pps * seconds - slack : burst) << "sent " << sent << " in " << seconds;
 }
 
+TEST(RateLimit, DoesNotHideFromTheBlockListWhoWasLetThroughBefore) {
+  NEEDS_ROOT();
+  bpf::RootConfig config = limiting({.max_pps = 1'000'000, .burst = 0});
+  config.more_addresses = config.more_networks = 1;
+  Loaded on(config);
+  const Frame first = udp_frame("10.0.0.1", "10.0.0.2", 1, 53), second = udp_frame("10.0.1.1", "10.0.0.2", 1, 53);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(on.run(first), redirect);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(on.run(second), redirect);
+  bpf::BlockList list;
+  bpf::add_block_entry("10.0.0.1", "test", list);
+  bpf::add_block_entry("10.0.1.0/24", "test", list);
+  EXPECT_EQ(on.root.block(list.addresses[0]), 0);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(on.run(first), drop);
+  EXPECT_EQ(on.run(second), redirect);
+  EXPECT_EQ(on.root.block(list.networks[0]), 0);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(on.run(second), drop);
+  EXPECT_EQ(on.root.unblock(list.addresses[0]), 0);
+  EXPECT_EQ(on.root.unblock(list.networks[0]), 0);
+  EXPECT_EQ(on.run(first), redirect);
+  EXPECT_EQ(on.run(second), redirect);
+  EXPECT_EQ(on.root.counters(0).blocked, 6U);
+
+  config.block = list;
+  config.more_addresses = config.more_networks = 0;
+  on.root.swap(config);
+  EXPECT_EQ(on.run(first), drop) << "blocked by the exchange";
+  EXPECT_EQ(on.run(second), drop);
+}
+
 TEST(RateLimit, IsChangedWhileFramesArrive) {
   NEEDS_ROOT();
   Loaded on(limiting({}));
