@@ -10,7 +10,7 @@ namespace xsk {
 // --mode. `automatic` takes the best that works; the others fail where they are not to be had.
 enum class RequestedMode { automatic, zerocopy, copy, skb, afpacket };
 
-// `mode` in outputs, for sources that are interfaces.
+// `mode` in outputs, for sources that are interfaces. The best first.
 enum class ObtainedMode { zerocopy, copy, skb, afpacket };
 
 namespace detail {

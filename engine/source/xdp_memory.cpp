@@ -81,16 +81,14 @@ std::vector<std::string> advice_on_memory(const std::vector<XdpMemory>& memory) 
     lines.push_back("packet memory is in normal pages: " + one->umem.why_normal_pages() +
                     "; pages of 2 MiB are reserved by: " + numa::reserve_command(node, bytes));
   }
-  const xsk::ObtainedMode first = memory.front().sockets.front().mode();
-  for (const XdpMemory& one : memory) {
-    const xsk::Socket& socket = one.sockets.front();
-    if (socket.mode() == first) continue;
+  xsk::ObtainedMode worst = memory.front().sockets.front().mode();
+  for (const XdpMemory& each : memory) worst = std::max(worst, each.sockets.front().mode());
+  for (const XdpMemory& each : memory) {
+    if (each.sockets.front().mode() == worst) continue;
     std::string queues;
-    for (const xsk::Socket& each : one.sockets)
-      queues += (queues.empty() ? "" : ",") + std::to_string(each.queue().value());
-    const std::string& why = socket.fallback_reason();
-    lines.push_back("queues " + queues + " are in mode " + std::string(xsk::to_string(socket.mode())) +
-                    (why.empty() ? "" : " (zero-copy: " + why + ")"));
+    for (const xsk::Socket& socket : each.sockets)
+      queues += (queues.empty() ? "" : ",") + std::to_string(socket.queue().value());
+    lines.push_back("queues " + queues + " are in mode " + std::string(xsk::to_string(each.sockets.front().mode())));
   }
   return lines;
 }

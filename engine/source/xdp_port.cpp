@@ -196,7 +196,7 @@ void XdpPort::open(std::span<const LanePlace> places) {
       sockets_[memory.lanes[i]] = &socket;
     }
   }
-  mode_ = xsk::to_string(sockets_.front()->mode());
+  mode_ = xsk::to_string(worst_socket().mode());
   say_what_was_obtained(sizes.frames);
   say_which_hints();
 }
@@ -210,12 +210,17 @@ bool XdpPort::fits(std::uint32_t mtu_bytes, std::uint32_t rx_queues) const {
   return rx_queues <= link_.rx_queues && frames_do;
 }
 
+// Workers' queues may have come to different modes: the port is called by the least of them.
+const xsk::Socket& XdpPort::worst_socket() const noexcept {
+  return **std::ranges::max_element(sockets_, {}, [](const xsk::Socket* socket) { return socket->mode(); });
+}
+
 void XdpPort::say_what_was_obtained(std::uint32_t frames_per_queue) const {
   const bool generic = program_->attach_mode() == bpf::AttachMode::generic;
   std::string line = link_.name + ": driver " + (link_.driver.empty() ? "unknown" : link_.driver) + ", " +
                      std::to_string(sockets_.size()) + (sockets_.size() == 1 ? " queue, " : " queues, ") +
                      (generic ? "generic" : "native") + " XDP, mode " + mode_;
-  const std::string& fallback = sockets_.front()->fallback_reason();
+  const std::string& fallback = worst_socket().fallback_reason();
   if (!fallback.empty()) line += " (zero-copy: " + fallback + ")";
   line += ", " + std::to_string(frames_per_queue) + " frames of " + std::to_string(frames_.chunk_bytes) +
           " bytes a queue, " + describe_memory(memory_);
