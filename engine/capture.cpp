@@ -32,7 +32,10 @@ void Capture::place_lanes(const cli::Settings& settings) {
   request.workers = settings.workers;
   if (!settings.cpus.empty()) request.cpus = cli::parse_cpu_list(settings.cpus);
   const numa::Placement placement = numa::place(numa::read_topology(), request);
-  spins_ = settings.wait == cli::WaitMode::automatic ? placement.spins : settings.wait == cli::WaitMode::spin;
+  // A tap's packets come in blocks, and a block wakes its worker once: looking for it all the time gains nothing.
+  const bool taps_only = std::ranges::all_of(ports_, [](const auto& port) { return port->mode() == "afpacket"; });
+  spins_ =
+      settings.wait == cli::WaitMode::automatic ? placement.spins && !taps_only : settings.wait == cli::WaitMode::spin;
   for (const numa::WorkerPlacement& worker : placement.workers) {
     CaptureShare& share = shares_.emplace_back();
     share.cpu = worker.cpu;

@@ -136,6 +136,14 @@ def test_flows_are_dealt_to_all_sockets_of_a_group(lab, tmp_path):
     assert_closed(run, sent)
 
 
+def test_a_taps_workers_sleep_unless_told_to_spin(lab):
+    """One worker on a machine of several cores would spin for AF_XDP's packets; a tap's come in blocks."""
+    for wait, said in (("auto", "sleeping in poll()"), ("spin", "spinning")):
+        capture = lab().capture("--mode", "afpacket", "--workers", 1, "--wait", wait, "--output", "none")
+        assert finish(capture)[0] == 0
+        assert any(said in line for line in capture.log), capture.log
+
+
 def test_what_the_filter_rejects_is_counted_as_passed(lab, tmp_path):
     net = lab()
     capture = net.capture("--mode", "afpacket", "--filter", "src host 10.0.0.1", "--output", "none",
