@@ -131,6 +131,11 @@ void Capture::set_filter(const bpf::FilterExpression& filter) {
   for (const auto& port : ports_) port->set_filter(filter);
 }
 
+void Capture::change_stages() {
+  const std::lock_guard lock(changing_);
+  for (const auto& port : ports_) port->change_stages();
+}
+
 std::string Capture::names() const {
   std::string names;
   for (const auto& port : ports_) names += (names.empty() ? "" : ",") + port->link().name;

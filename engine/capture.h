@@ -46,6 +46,7 @@ class Capture {
   const std::vector<std::unique_ptr<Port>>& ports() const noexcept { return ports_; }
   // See Port::set_filter(): for all ports.
   void set_filter(const bpf::FilterExpression& filter);
+  void change_stages();  // see Port
   std::string names() const;  // of the interfaces, with commas
   bool spins() const noexcept { return spins_; }
   std::vector<CaptureShare>& shares() noexcept { return shares_; }

@@ -164,7 +164,7 @@ void FileRun::watch() {
       if (packet_file_) packet_file_->interrupt();
       return;
     }
-    if (waits[1].revents != 0) plugins_->take_reload(signals_, settings_, log_);
+    if (waits[1].revents != 0 && signals_.take_reload()) plugins_->reload(settings_, log_);
     const std::uint64_t wait_ms = end_ns == UINT64_MAX ? INT_MAX : (end_ns - now_ns) / 1'000'000 + 1;
     poll(waits.data(), waits.size(), static_cast<int>(std::min<std::uint64_t>(wait_ms, INT_MAX)));
     for (pollfd& done : std::span(waits).subspan(2))

@@ -151,6 +151,18 @@ void write_blocks(JsonWriter& json, const BlockLedger& blocks) {
   json.end_object();
 }
 
+void write_bypasses(JsonWriter& json, const BypassLedger& bypasses) {
+  json.begin_object("bypasses");
+  json.unsigned_number("bypassed", bypasses.bypassed);
+  json.unsigned_number("ended", bypasses.ended);
+  json.unsigned_number("repeated", bypasses.repeated);
+  json.unsigned_number("refused_full", bypasses.refused_full);
+  json.unsigned_number("failed", bypasses.failed);
+  json.unsigned_number("packets", bypasses.packets);
+  json.unsigned_number("bytes", bypasses.bytes);
+  json.end_object();
+}
+
 }  // namespace
 
 std::string RunLedger::json() const {
@@ -180,6 +192,7 @@ std::string RunLedger::json() const {
   json.end_object();
   if (write) write_write(json, *write);
   if (blocks) write_blocks(json, *blocks);
+  if (bypasses) write_bypasses(json, *bypasses);
   json.unsigned_number("time_clamped", time_clamped);
   json.begin_object("device");
   for (const auto& [name, value] : device) json.unsigned_number(name, value);

@@ -79,7 +79,7 @@ struct PluginLedger {
   std::uint64_t errors = 0;
   std::uint64_t cutoffs = 0;
   std::uint64_t capture_refused = 0;  // packets that it wanted written to a file and that are not
-  std::uint64_t actions_refused = 0;  // calls of engine.block() and p:bypass() that returned false
+  std::uint64_t actions_refused = 0;  // requests to the kernel that returned false
   std::uint64_t reloads = 0;
   std::string state = "running";
 };
@@ -97,7 +97,7 @@ struct OutputLedger {
   std::uint64_t lines_dropped = 0;  // the reader was too slow
 };
 
-// What became of the plugins' requests to block a source.
+// What became of the wishes to block a source.
 struct BlockLedger {
   std::uint64_t blocked = 0;
   std::uint64_t unblocked = 0;      // their time was over
@@ -105,6 +105,17 @@ struct BlockLedger {
   std::uint64_t refused_never = 0;  // this machine, a gateway, --never-block
   std::uint64_t refused_full = 0;
   std::uint64_t failed = 0;  // the kernel refused
+};
+
+// What became of the wishes to bypass a flow, and what passed by.
+struct BypassLedger {
+  std::uint64_t bypassed = 0;
+  std::uint64_t ended = 0;     // their time was over, or the run
+  std::uint64_t repeated = 0;  // was bypassed already: extended
+  std::uint64_t refused_full = 0;
+  std::uint64_t failed = 0;   // the kernel refused
+  std::uint64_t packets = 0;  // of the flows that ended
+  std::uint64_t bytes = 0;
 };
 
 // Packets written to a file with --write.
@@ -125,6 +136,7 @@ struct RunLedger {
   OutputLedger output;
   std::optional<WriteLedger> write;
   std::optional<BlockLedger> blocks;
+  std::optional<BypassLedger> bypasses;
   std::uint64_t time_clamped = 0;                             // files: time stamps that went back
   std::vector<std::pair<std::string, std::uint64_t>> device;  // a cross-check, never added
 

@@ -15,21 +15,19 @@
 
 #include "bpf/filter.h"
 #include "engine/analysis.h"
-#include "engine/block/blocker.h"
-#include "engine/block/own_addresses.h"
 #include "engine/capture.h"
-#include "engine/cli/filter_file.h"
 #include "engine/cli/privileges.h"
 #include "engine/clock.h"
+#include "engine/control/run_target.h"
+#include "engine/control/server.h"
+#include "engine/kernel_side.h"
 #include "engine/results/json.h"
 #include "engine/results/status.h"
 #include "engine/session.h"
-#include "engine/source/kernel_filter.h"
 #include "engine/source/port_keeper.h"
 #include "engine/source/xdp_port.h"
 #include "engine/worker.h"
 #include "numa/memory.h"
-#include "plugins/blocks.h"
 
 namespace engine {
 namespace {
@@ -37,8 +35,6 @@ namespace {
 constexpr std::size_t kRing_bytes = 512u << 10;  // of results, per worker
 // How often the ports measure what drifts.
 constexpr std::uint64_t kTick_ns = 1'000'000'000;
-// A flood goes on until the collector has seen that its source is to be blocked.
-constexpr int kBlockPause_ms = 4;
 
 UniqueFd make_eventfd() {
   UniqueFd fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
@@ -58,8 +54,8 @@ class LiveRun {
  private:
   void prepare();
   void load_analyses();
-  void make_blocker();
-  std::vector<bpf::RootProgram*> programs();
+  void open_control();
+  void reload();
   void open_packet_file(std::uint64_t epoch_ns);
   void make_collector();
   void start_threads();
@@ -87,11 +83,9 @@ class LiveRun {
 
   // Destroyed in reverse: threads have ended by then; the collector goes before what it refers to, the capture's
   // memory and sockets after the workers that used them.
-  std::optional<KernelFilter> filter_;
+  std::optional<KernelSide> kernel_;
   std::optional<Capture> capture_;
-  std::unique_ptr<PacketWriter> packet_file_;             // its lanes outlive the workers
-  std::optional<Blocker> blocker_;                        // where a plugin uses "block"
-  std::vector<std::unique_ptr<plugins::Blocks>> blocks_;  // then: by worker
+  std::unique_ptr<PacketWriter> packet_file_;  // its lanes outlive the workers
   std::vector<std::unique_ptr<Analysis>> analyses_;
   RunControl control_;
   std::optional<PortKeeper> keeper_;
@@ -99,22 +93,26 @@ class LiveRun {
   std::optional<PluginSet> plugins_;  // its thread ends before what it gives states to
   std::unique_ptr<Collector> collector_;
   std::vector<std::thread> threads_;
+  control::Target target_;
+  std::optional<control::Server> server_;
 };
 
 void LiveRun::prepare() {
   cli::require_capabilities("capture on " + settings_.first_interface());
+  if (!settings_.control_path.empty()) open_control();
   outputs_ = open_outputs(settings_, false, [this] { return look(); });
   plugins_.emplace(settings_, bpf::filter_ethernet);  // before the interface is touched
-  CaptureRequest request;
-  request.plugins_block = plugins_->uses(ENGINE_USE_BLOCK);
-  filter_.emplace(cli::filter_text(settings_), plugins_->filters());
-  request.filter = filter_->expression();
-  capture_.emplace(settings_, log_, std::move(request));
-  filter_->begin(*capture_);
-  if (plugins_->uses(ENGINE_USE_BLOCK) && !programs().empty()) make_blocker();
+  kernel_.emplace(settings_, log_, *plugins_);
+  capture_.emplace(settings_, log_, kernel_->request());
+  kernel_->begin(*capture_, [this](std::string_view event, std::string_view members) {
+    if (collector_) collector_->event(wall_ns(), event, members);  // before, it is what the operator wrote down
+  });
   make_keeper();
   load_analyses();
   make_collector();
+  if (server_)
+    target_ = control::target_of({*kernel_, *capture_, [this] { return look(); }, [this] { reload(); },
+                                  [this] { signal_eventfd(stop_.get()); }});
 }
 
 void LiveRun::make_keeper() {
@@ -129,28 +127,14 @@ void LiveRun::make_keeper() {
   keeper_.emplace(std::move(config), *capture_, control_, log_);
 }
 
-void LiveRun::make_blocker() {
-  BlockerConfig config;
-  config.kernel = kernel_list(programs());
-  config.permanent = sources_of(operators_block_list(settings_));
-  config.never = own_addresses();
-  if (!settings_.never_block_path.empty()) {
-    const std::vector<Source> listed = sources_of(bpf::read_block_file(settings_.never_block_path));
-    config.never.insert(config.never.end(), listed.begin(), listed.end());
-  }
-  for (const cli::PluginSetting& plugin : settings_.plugins) config.plugins.push_back(plugin.name);
-  config.tell = [this](std::string_view event, std::string_view members) {
-    collector_->event(wall_ns(), event, members);
-  };
-  config.log = &log_;
-  blocker_.emplace(std::move(config));
+// Before any interface is touched: a path that cannot be had ends it there. Clients are served once it runs.
+void LiveRun::open_control() {
+  server_.emplace(settings_.control_path, [this](std::string_view line) { return control::answer(line, target_); });
 }
 
-std::vector<bpf::RootProgram*> LiveRun::programs() {
-  std::vector<bpf::RootProgram*> programs;
-  for (const auto& port : capture_->ports())
-    if (port->program() != nullptr) programs.push_back(port->program());
-  return programs;
+void LiveRun::reload() {
+  plugins_->reload(settings_, log_);
+  kernel_->reload_filter();
 }
 
 void LiveRun::open_packet_file(std::uint64_t epoch_ns) {
@@ -178,11 +162,9 @@ void LiveRun::load_analyses() {
                              static_cast<std::uint32_t>(capture_->shares().size())};
     for (const Lane* lane : share.lanes)
       if (lane->wanted) info.queues.push_back(lane->index);
-    if (blocker_) blocks_.push_back(std::make_unique<plugins::Blocks>(blocker_->full()));
     // A NIC may hash the directions of a connection to different queues.
     const bool split = capture_->shares().size() > 1;
-    plugins_->load(info, static_cast<std::uint32_t>(analyses_.size()), *analysis, split,
-                   blocker_ ? blocks_.back().get() : nullptr);
+    plugins_->load(info, static_cast<std::uint32_t>(analyses_.size()), *analysis, split, kernel_->requests());
     analysis->begin(share.frames(), epoch_ns);
     workers_.push_back(std::make_unique<Worker>(share.lanes, *analysis, control_, share.frames(), capture_->spins()));
     analyses_.push_back(std::move(analysis));
@@ -196,13 +178,7 @@ void LiveRun::make_collector() {
   for (const auto& port : capture_->ports()) config.interfaces.push_back(port->link().name);
   config.drops = [this] { return drop_rows(ledger_total(look())); };
   config.log = plugin_log(log_);
-  if (blocker_) {
-    config.longest_pause_ms = kBlockPause_ms;
-    config.block = [this](std::uint8_t plugin, const engine_block& request) {
-      blocker_->take(plugin, request, monotonic_ns());
-    };
-    config.each_round = [this] { blocker_->expire(monotonic_ns()); };
-  }
+  kernel_->set_up(config);
   config.on_reader_gone = [this] { signal_eventfd(stop_.get()); };
   config.on_failure = [this](const std::string& line) {
     log_.error(line);
@@ -229,9 +205,12 @@ void LiveRun::start_threads() {
   try {
     collector_->start();
     if (packet_file_) packet_file_->start();
-    plugins_->start(settings_, log_, *collector_, [this](std::size_t plugin, const std::vector<std::string>& filters) {
-      filter_->set_plugin_texts(plugin, filters);
-    });
+    plugins_->start(
+        settings_, log_, *collector_,
+        [this](std::size_t plugin, const std::vector<std::string>& filters) {
+          kernel_->set_plugin_filters(plugin, filters);
+        },
+        [this](std::uint32_t uses) { kernel_->require_stages(uses); });
     for (std::size_t i = 0; i < workers_.size(); ++i) threads_.emplace_back([this, i] { run_worker(i); });
     capture_->start();
   } catch (const std::system_error& error) {
@@ -301,13 +280,15 @@ void LiveRun::watch() {
     if (interface_lost_) return;
     const std::uint64_t until_ns = std::min({end_ns, next_status_ns, next_tick_ns, keeper_->due_ns()});
     const std::uint64_t wait_ms = until_ns > now_ns ? (until_ns - now_ns) / 1'000'000 + 1 : 0;
-    std::array<pollfd, 4> waits{{{signals_.stop_fd(), POLLIN, 0},
+    std::array<pollfd, 5> waits{{{signals_.stop_fd(), POLLIN, 0},
                                  {stop_.get(), POLLIN, 0},
                                  {signals_.reload_fd(), POLLIN, 0},
-                                 {keeper_->fd(), POLLIN, 0}}};
+                                 {keeper_->fd(), POLLIN, 0},
+                                 {server_ ? server_->fd() : -1, POLLIN, 0}}};
     poll(waits.data(), waits.size(), static_cast<int>(wait_ms));
     if (waits[0].revents != 0 || waits[1].revents != 0) return;
-    if (waits[2].revents != 0) plugins_->take_reload(signals_, settings_, log_);
+    if (waits[2].revents != 0 && signals_.take_reload()) reload();
+    if (waits[4].revents != 0) server_->serve(monotonic_ns());
   }
 }
 
@@ -332,6 +313,7 @@ void LiveRun::print_status(std::uint64_t now_ns) {
 // Detach, wait, drain, then read: only then is every count final.
 void LiveRun::end_threads() {
   capture_->stop();
+  kernel_->end(monotonic_ns());  // while the collector takes events
   control_.phase.store(RunControl::draining, std::memory_order_release);
   control_.wake_workers();
   for (std::thread& thread : threads_) thread.join();
@@ -363,7 +345,7 @@ RunLedger LiveRun::ledger() {
   count_lost_results(*collector_, first_of_worker, run.queues);
   run.output = collector_->ledger();
   run.device = capture_->device_counters();
-  if (blocker_) run.blocks = blocker_->ledger();
+  kernel_->add_ledger(run);
   close_packet_file(packet_file_.get(), run);
   return run;
 }

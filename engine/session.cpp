@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -55,33 +54,31 @@ PluginSet::PluginSet(const cli::Settings& settings, int datalink)
     uses_ |= first_.back()->state->uses();
     filters_.push_back(first_.back()->state->filter());
   }
-  workshop_.settle_uses(uses_);
 }
 
 void PluginSet::load(const plugins::WorkerInfo& info, std::uint32_t worker, Analysis& analysis, bool directions_split,
-                     plugins::Blocks* blocks) {
+                     plugins::Requests* requests) {
   plugins::Seat seat;
   seat.directions_split = directions_split;
   seat.worker = worker;
   seat.info = info;
-  seat.blocks = blocks;
+  seat.requests = requests;
   for (std::size_t i = 0; i < workshop_.size(); ++i)
     workshop_.add_slot(i, analysis.add_plugin(workshop_, i, seat, std::move(first_[i])));
   if (workshop_.size() == 0) analysis.add_summary(kSummaryInterval_ns);
 }
 
 void PluginSet::start(const cli::Settings& settings, const cli::Log& log, Collector& collector,
-                      std::function<void(std::size_t, const std::vector<std::string>&)> filters_change) {
+                      std::function<void(std::size_t, const std::vector<std::string>&)> filters_change,
+                      std::function<void(std::uint32_t)> require_uses) {
   workshop_.start(
       {log,
        [&collector](std::string_view event, std::string_view members) { collector.event(wall_ns(), event, members); },
-       settings.pcap_path.empty(), settings.watch, std::move(filters_change)});
+       settings.pcap_path.empty(), settings.watch, std::move(filters_change), std::move(require_uses)});
 }
 
 // The command line as it was given, the configuration as it is now.
-void PluginSet::take_reload(const cli::Signals& signals, const cli::Settings& settings, const cli::Log& log) {
-  eventfd_t count = 0;
-  if (eventfd_read(signals.reload_fd(), &count) != 0) return;
+void PluginSet::reload(const cli::Settings& settings, const cli::Log& log) {
   const std::vector<plugins::PluginSpec> before = plugin_specs(settings);
   try {
     std::vector<plugins::PluginSpec> now =

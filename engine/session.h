@@ -28,19 +28,19 @@ class PluginSet {
   // Throws SetupError for a plugin that does not load.
   PluginSet(const cli::Settings& settings, int datalink);
   // Seats every plugin at the worker, or the built-in summary if there is none. `directions_split`: see plugins::Seat.
-  // `blocks`: where engine.block() leads; null: nowhere. Outlives the workers.
+  // `requests`: where engine.block() and the like lead; null: nowhere. Outlives the workers.
   void load(const plugins::WorkerInfo& info, std::uint32_t worker, Analysis& analysis, bool directions_split = false,
-            plugins::Blocks* blocks = nullptr);
+            plugins::Requests* requests = nullptr);
   const std::vector<std::string>& filters() const noexcept { return filters_; }  // theirs, empty: every packet
-  bool uses(engine_use what) const noexcept { return (uses_ & what) != 0; }      // any of them declares it
+  std::uint32_t uses() const noexcept { return uses_; }  // what any of them declares, of engine_use
   // From here on dead states are replaced and files are watched, if settings say so. What the threads that are started
   // later inherit (cores, privileges) is the caller's. After the collector has workers; end with stop().
-  // `filters_change`: see Workshop::Running; null: the kernel does not filter.
+  // `filters_change`, `require_uses`: see Workshop::Running; null: there is no kernel to ask.
   void start(const cli::Settings& settings, const cli::Log& log, Collector& collector,
-             std::function<void(std::size_t, const std::vector<std::string>&)> filters_change = nullptr);
-  // If a signal asked for it: reads configuration and plugins anew; an error leaves everything as it is and is logged.
-  // Main thread.
-  void take_reload(const cli::Signals& signals, const cli::Settings& settings, const cli::Log& log);
+             std::function<void(std::size_t, const std::vector<std::string>&)> filters_change = nullptr,
+             std::function<void(std::uint32_t)> require_uses = nullptr);
+  // Reads configuration and plugins anew; an error leaves everything as it is and is logged. Main thread.
+  void reload(const cli::Settings& settings, const cli::Log& log);
   void stop() noexcept { workshop_.stop(); }
 
  private:

@@ -83,7 +83,7 @@ std::unique_ptr<Prepared> Workshop::make_of(std::size_t plugin, const plugins::P
   binding.registry = &plugins_[plugin]->registry;
   binding.plugin_index = static_cast<std::uint8_t>(plugin);
   binding.writes_packets = source_.writes_packets;
-  binding.blocks_sources = source_.is_live;
+  binding.has_kernel = source_.is_live;
   binding.traffic = traffic_.view();
   auto prepared = std::make_unique<Prepared>();
   prepared->version = plugins_[plugin]->version;
@@ -270,6 +270,7 @@ void Workshop::reload_plugin(std::size_t number, plugins::PluginSpec spec) {
       fresh.push_back(make_of(number, spec));
       require_same_ground(plugin, *fresh.back());
     }
+    if (running_->require_uses) running_->require_uses(fresh.front()->state->uses());
     take_new_filter(number, *fresh.front());
   } catch (const SetupError& error) {
     running_->log.error(std::string("not reloaded, the old one stays: ") + error.what());
@@ -321,10 +322,6 @@ bool Workshop::forget_former_filters() {
 
 // What the run was set up with and no reload can change.
 void Workshop::require_same_ground(const Plugin& plugin, const Prepared& fresh) const {
-  // The program on the interface has no such stage: it was left out when it was loaded.
-  if (source_.is_live && (fresh.state->uses() & ~settled_uses_ & ENGINE_USE_BLOCK) != 0)
-    throw SetupError(ExitCode::bad_usage, "plugin " + plugin.spec.name,
-                     "it uses \"block\" now, which no plugin did when the run began", "stop and start again");
   if (plugin.slots.empty() || fresh.state->interval_ns() == plugin.slots.front()->interval_ns()) return;
   throw SetupError(ExitCode::bad_usage, "plugin " + plugin.spec.name, "its interval is another one than before",
                    "stop and start again to change it");

@@ -63,8 +63,6 @@ class Workshop {
   const plugins::Registry& registry(std::size_t plugin) const noexcept { return plugins_[plugin]->registry; }
   // Throws SetupError as State does, also for a filter that is none.
   std::unique_ptr<Prepared> make(std::size_t plugin);
-  // What the kernel is set up for from now on, as `uses` of the plugins that were made: a reload may need no more.
-  void settle_uses(std::uint32_t uses) noexcept { settled_uses_ = uses; }
   void add_slot(std::size_t plugin, PluginSlot& slot) { plugins_[plugin]->slots.push_back(&slot); }
   struct Running {
     const cli::Log& log;
@@ -72,7 +70,9 @@ class Workshop {
     bool with_spares;                                                            // before anybody needs one
     bool watch;                                                                  // a file that changes is a reload
     // The filters that some worker's state of a plugin has, in case the kernel is to know. Throws SetupError.
-    std::function<void(std::size_t plugin, const std::vector<std::string>& filters)> filters_change;
+    std::function<void(std::size_t plugin, const std::vector<std::string>& filters)> filters_change = {};
+    // A plugin's new state uses this (of engine_use). Throws SetupError if it cannot be had any more.
+    std::function<void(std::uint32_t uses)> require_uses = {};
   };
   // Slots must outlive stop(). Throws SetupError.
   void start(Running running);
@@ -123,7 +123,6 @@ class Workshop {
   std::vector<std::unique_ptr<Plugin>> plugins_;
   int datalink_;
   Source source_;
-  std::uint32_t settled_uses_ = 0;
   WarmUpTraffic traffic_;
   std::optional<Running> running_;
   UniqueFd bell_;

@@ -76,15 +76,17 @@ struct engine_message {
 };
 
 enum engine_message_kind {
-  ENGINE_MESSAGE_RECORD = 1,   /* fields as the schema says, packed (see plugins/record.h) */
-  ENGINE_MESSAGE_JSON = 2,     /* engine.emit: u16 name length, name, then the members as JSON text without braces */
-  ENGINE_MESSAGE_LOG = 3,      /* u8 level, then text */
-  ENGINE_MESSAGE_PART = 4,     /* engine_part: a structure's content of one interval, ownership goes along */
-  ENGINE_MESSAGE_INTERVAL = 5, /* an interval ended: u64 index; every part of it has been sent */
-  ENGINE_MESSAGE_PROGRESS = 6, /* files: everything up to `place` has been processed */
-  ENGINE_MESSAGE_ERROR = 7,    /* a plugin's error: text with file:line */
-  ENGINE_MESSAGE_EVENT = 8,    /* what became of a plugin: as JSON; the name is the event's */
-  ENGINE_MESSAGE_BLOCK = 9     /* engine_block: engine.block() */
+  ENGINE_MESSAGE_RECORD = 1,     /* fields as the schema says, packed (see plugins/record.h) */
+  ENGINE_MESSAGE_JSON = 2,       /* engine.emit: u16 name length, name, then the members as JSON text without braces */
+  ENGINE_MESSAGE_LOG = 3,        /* u8 level, then text */
+  ENGINE_MESSAGE_PART = 4,       /* engine_part: a structure's content of one interval, ownership goes along */
+  ENGINE_MESSAGE_INTERVAL = 5,   /* an interval ended: u64 index; every part of it has been sent */
+  ENGINE_MESSAGE_PROGRESS = 6,   /* files: everything up to `place` has been processed */
+  ENGINE_MESSAGE_ERROR = 7,      /* a plugin's error: text with file:line */
+  ENGINE_MESSAGE_EVENT = 8,      /* what became of a plugin: as JSON; the name is the event's */
+  ENGINE_MESSAGE_BLOCK = 9,      /* engine_block: engine.block() */
+  ENGINE_MESSAGE_BYPASS = 10,    /* engine_bypass: p:bypass() */
+  ENGINE_MESSAGE_RATE_LIMIT = 11 /* engine_rate_limit: engine.rate_limit() */
 };
 
 /* Addresses of a plugins::Part and of the plugins::Structure that it goes back to. */
@@ -98,6 +100,25 @@ struct engine_block {
   struct engine_addr first;
   double seconds;
   uint32_t bits; /* of 128 that count; 128: an address */
+  uint32_t _unused;
+};
+
+/* The flow, as one of its packets shows it, that the kernel's stack is to have without us, and for how long. */
+struct engine_bypass {
+  struct engine_addr src;
+  struct engine_addr dst;
+  double seconds;
+  uint16_t src_port; /* 0: the protocol has none */
+  uint16_t dst_port;
+  uint8_t proto;
+  uint8_t _unused8;
+  uint16_t _unused16;
+};
+
+/* What a source may send at most, whoever it is, and for how long that is to hold. */
+struct engine_rate_limit {
+  double seconds;
+  uint32_t max_pps;
   uint32_t _unused;
 };
 
@@ -126,4 +147,6 @@ static_assert(sizeof(engine_packet) == 128, "two cache lines");
 static_assert(sizeof(engine_message) == 24);
 static_assert(sizeof(engine_part) == 16);
 static_assert(sizeof(engine_block) == 32);
+static_assert(sizeof(engine_bypass) == 48, "no padding: compared as bytes");
+static_assert(sizeof(engine_rate_limit) == 16);
 #endif

@@ -61,7 +61,7 @@ State::Impl::Impl(const PluginSpec& given, const Binding& binding)
   shared.epoch_ns = bound.epoch_ns;
   shared.cell.frames = bound.frames;
   shared.marks = reinterpret_cast<engine_marks*>(bound.marks);
-  shared.blocks = reinterpret_cast<engine_blocks*>(bound.blocks);
+  shared.requests = reinterpret_cast<engine_requests*>(bound.requests);
   for (std::uint32_t i = 0; i < std::size(shared.index); ++i) shared.index[i] = static_cast<std::uint16_t>(i);
   if (bound.capacity > std::size(shared.index)) fail("a batch holds at most 256 packets");
   // LuaJIT crashes when its own first blocks are refused (lj_state.c, close_state of a half-made state).

@@ -39,7 +39,7 @@ struct engine_natives {
 };
 
 struct engine_marks;
-struct engine_blocks;
+struct engine_requests;
 
 /* What a plugin declares in `uses`. */
 enum engine_use { ENGINE_USE_BLOCK = 1, ENGINE_USE_BYPASS = 2, ENGINE_USE_RATE = 4 };
@@ -51,15 +51,15 @@ struct engine_binding {
   uint32_t plugin;
   uint64_t epoch_ns;
   struct engine_cell cell;
-  struct engine_outbox outbox;  /* the worker's, lent for a crossing */
-  uint32_t pending;             /* callbacks that wait in tables */
-  uint32_t expired;             /* the deadline has passed: whatever catches errors raises them again */
-  uint16_t index[256];          /* packets of the batch that the plugin sees, ascending; see State::run(index) */
-  struct engine_marks* marks;   /* the worker's, shared by its plugins: plugins::Marks; null without a capture file */
-  uint64_t capture_refused;     /* calls of p:capture() that returned false */
-  struct engine_blocks* blocks; /* the worker's, shared by its plugins: plugins::Blocks; null: nothing can be blocked */
-  uint64_t actions_refused;     /* calls of engine.block() and p:bypass() that returned false */
-  uint32_t uses;                /* engine_use, of the plugin that is loaded */
+  struct engine_outbox outbox; /* the worker's, lent for a crossing */
+  uint32_t pending;            /* callbacks that wait in tables */
+  uint32_t expired;            /* the deadline has passed: whatever catches errors raises them again */
+  uint16_t index[256];         /* packets of the batch that the plugin sees, ascending; see State::run(index) */
+  struct engine_marks* marks;  /* the worker's, shared by its plugins: plugins::Marks; null without a capture file */
+  uint64_t capture_refused;    /* calls of p:capture() that returned false */
+  struct engine_requests* requests; /* the worker's, shared by its plugins: plugins::Requests; null: nobody to ask */
+  uint64_t actions_refused;         /* requests to the kernel that returned false */
+  uint32_t uses;                    /* engine_use, of the plugin that is loaded */
 };
 
 /* Bytes of a frame as a plugin holds them. The driver counts crossings in the cell's generation and packets in its

@@ -1,6 +1,6 @@
 #include "plugins/native_groups.h"
 
-#include "plugins/block_native.h"
+#include "plugins/request_native.h"
 #include "plugins/capture_native.h"
 #include "plugins/flows/flow_natives.h"
 #include "plugins/natives.h"
@@ -13,7 +13,7 @@ std::span<const NativeGroup> native_groups() noexcept {
       {"base", "struct engine_natives", &natives()},
       {"protocol", "struct engine_protocol_natives", &protocol_natives()},
       {"capture", "struct engine_capture_natives", &capture_natives()},
-      {"block", "struct engine_block_natives", &block_natives()},
+      {"request", "struct engine_request_natives", &request_natives()},
       {"sketch", "struct engine_sketch_natives", &sketch_natives()},
       {"table", "struct engine_table_natives", &table_natives()},
       {"flow", "struct engine_flow_natives", &flow_natives()},

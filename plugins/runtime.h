@@ -57,7 +57,7 @@ struct PluginSpec {
 };
 
 class Marks;
-class Blocks;
+class Requests;
 
 // Plain values about where the state runs, for on_start(info).
 struct WorkerInfo {
@@ -79,8 +79,8 @@ struct Seat {
   engine_packet* packets = nullptr;  // capacity + 1: the last gives ticks and stops their time and place
   const std::uint8_t* frames = nullptr;
   engine_outbox* outbox = nullptr;
-  Marks* marks = nullptr;    // what the worker's plugins chose to have written; nullptr: nothing is written
-  Blocks* blocks = nullptr;  // what the worker's plugins ask to be blocked; nullptr: the source has no block list
+  Marks* marks = nullptr;        // what the worker's plugins chose to have written; nullptr: nothing is written
+  Requests* requests = nullptr;  // what the worker's plugins ask of the kernel; nullptr: the source has none
   std::uint64_t epoch_ns = 0;
   std::uint32_t worker = 0;
   bool directions_split = false;  // another worker may get the packets of a flow's other direction
@@ -92,7 +92,7 @@ struct Binding : Seat {  // without packets: the state is made without a seat
   Registry* registry = nullptr;  // the plugin's, shared by all workers; nullptr: a state's own
   std::uint8_t plugin_index = 0;
   bool writes_packets = false;  // the seat will have marks
-  bool blocks_sources = false;  // the seat will have blocks
+  bool has_kernel = false;      // the seat will have requests
   Traffic traffic;
   Observer* observer = nullptr;
 };
@@ -102,7 +102,7 @@ struct Statistics {
   std::uint64_t packets = 0;  // offered, those skipped by an error included
   std::uint64_t errors = 0;
   std::uint64_t capture_refused = 0;  // packets that the plugin wanted written and that are not
-  std::uint64_t actions_refused = 0;  // calls of engine.block() and p:bypass() that returned false
+  std::uint64_t actions_refused = 0;  // requests to the kernel that returned false
   std::uint64_t cutoffs = 0;          // the deadline passed
   bool dead = false;                  // met the cap of its memory, or was cut off: out of service
   std::size_t memory_bytes = 0;       // what Lua holds now

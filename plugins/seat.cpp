@@ -162,7 +162,7 @@ bool State::Impl::take_seat(const Seat& seat, Impl* before, std::string& problem
   for (Structure* structure : instance.structures)
     if (Table* table = structure->table()) table->seat(seat.epoch_ns, seat.directions_split);
   shared.marks = reinterpret_cast<engine_marks*>(seat.marks);
-  shared.blocks = reinterpret_cast<engine_blocks*>(seat.blocks);
+  shared.requests = reinterpret_cast<engine_requests*>(seat.requests);
   loading = seating = true;
   const bool started = start(before, problem);
   loading = seating = false;

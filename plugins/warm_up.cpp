@@ -10,9 +10,9 @@
 #include <cstring>
 #include <ctime>
 
-#include "plugins/blocks.h"
 #include "plugins/impl.h"
 #include "plugins/marks.h"
+#include "plugins/requests.h"
 
 namespace plugins {
 namespace {
@@ -63,10 +63,11 @@ void State::Impl::warm_up() {
   const auto dry_marks = std::make_unique<Marks>();
   dry_marks->begin(Marks::kMaxPackets);
   if (bound.marks != nullptr || bound.writes_packets) shared.marks = reinterpret_cast<engine_marks*>(dry_marks.get());
-  // Nor is anything blocked: requests end in the dry outbox.
+  // Nor is the kernel asked for anything: requests end in the dry outbox.
   constexpr static std::atomic<std::uint32_t> kNeverFull{0};
-  Blocks dry_blocks(kNeverFull);
-  if (bound.blocks != nullptr || bound.blocks_sources) shared.blocks = reinterpret_cast<engine_blocks*>(&dry_blocks);
+  Requests dry_requests(kNeverFull);
+  if (bound.requests != nullptr || bound.has_kernel)
+    shared.requests = reinterpret_cast<engine_requests*>(&dry_requests);
   shared.cell.frames = bound.traffic.frames;
   const std::uint64_t until = cpu_time_ns() + kWarmUpLimit_ns;
   DryPass pass{std::vector<std::uint8_t>(kScratch_bytes), 0, 1};
@@ -75,6 +76,7 @@ void State::Impl::warm_up() {
     if (arena.used_bytes() > spec.memory_bytes / 4) guarded([&] { lua_gc(L, LUA_GCCOLLECT, 0); });
     check(0);
     instantiate(true);
+    shared.outbox = pass.outbox();
     call_on_start();
     if (round < kPolyClosures) continue;
     loading = false;  // what may be declared then only fails here too
@@ -97,7 +99,7 @@ void State::Impl::warm_up() {
   shared.cell = engine_cell{bound.frames, 0, 0, shared.cell.generation};
   shared.marks = reinterpret_cast<engine_marks*>(bound.marks);
   shared.capture_refused = 0;
-  shared.blocks = reinterpret_cast<engine_blocks*>(bound.blocks);
+  shared.requests = reinterpret_cast<engine_requests*>(bound.requests);
   shared.actions_refused = 0;
   shared.outbox = engine_outbox{};
   shared.pending = 0;

@@ -117,6 +117,11 @@ void add_enforcement(std::vector<Option>& to, Settings& s) {
                .help = "drop what a source address sends above so many packets a second",
                .value = rate_limit(s.rate_limit),
                .config_key = "capture.rate_limit"},
+              {.name = "list-room",
+               .value_name = "N",
+               .help = "addresses that may be blocked, and flows bypassed, at a time while it runs",
+               .value = number(s.list_room, 1, 1u << 24),
+               .config_key = "capture.list_room"},
               {.name = "hints",
                .value_name = "HOW",
                .help = "auto, on or off: the NIC's hash, time stamp and VLAN tag",
@@ -290,9 +295,10 @@ std::vector<Option> plugin_options(PluginSetting& p) {
 }
 
 bool is_live_only(std::string_view name) {
-  constexpr std::string_view live[] = {"queues",     "mode",       "outgoing", "take-all", "block",     "never-block",
-                                       "bypass",     "rate-limit", "hints",    "control",  "no-reload", "replace",
-                                       "no-promisc", "wait",       "rx-ring",  "frames",   "hugepages", "tap-ring"};
+  constexpr std::string_view live[] = {"queues",      "mode",      "outgoing",   "take-all",   "block",
+                                       "never-block", "bypass",    "rate-limit", "list-room",  "hints",
+                                       "control",     "no-reload", "replace",    "no-promisc", "wait",
+                                       "rx-ring",     "frames",    "hugepages",  "tap-ring"};
   return std::find(std::begin(live), std::end(live), name) != std::end(live);
 }
 

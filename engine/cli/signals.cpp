@@ -65,6 +65,11 @@ void Signals::request_stop() noexcept {
   raise_event(stop_fd_);
 }
 
+bool Signals::take_reload() const noexcept {
+  eventfd_t count = 0;
+  return eventfd_read(reload_fd_.get(), &count) == 0;
+}
+
 bool Signals::wait_for(std::chrono::milliseconds timeout) const noexcept {
   pollfd waited{stop_fd_.get(), POLLIN, 0};
   poll(&waited, 1, static_cast<int>(timeout.count()));

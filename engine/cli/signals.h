@@ -37,6 +37,9 @@ class Signals {
   // An eventfd: readable once a reload was asked for, until it is read.
   int reload_fd() const noexcept { return reload_fd_.get(); }
 
+  // Whether one was asked for since the last call.
+  bool take_reload() const noexcept;
+
   // Waits for the end to be asked for, at most so long; true if it was.
   bool wait_for(std::chrono::milliseconds timeout) const noexcept;
 

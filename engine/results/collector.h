@@ -50,7 +50,8 @@ struct CollectorConfig {
   // Called on the collector's thread. `drops`: totals so far, live only (in a file they depend on timing).
   std::function<std::vector<LedgerRow>()> drops;
   std::function<void(int level, std::string_view plugin, std::string_view text)> log;  // 0 error … 3 debug
-  std::function<void(std::uint8_t plugin, const engine_block& request)> block;
+  // What plugins ask of the kernel: the body of a message of one of those kinds.
+  std::function<void(std::uint8_t plugin, std::uint8_t kind, std::span<const std::byte> request)> request;
   std::function<void()> each_round;
   std::function<void()> on_reader_gone;                     // once: nobody reads the results any more
   std::function<void(const std::string& line)> on_failure;  // once: an output cannot be written

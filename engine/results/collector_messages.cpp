@@ -52,12 +52,11 @@ void Collector::accept(std::size_t worker, const engine_message& head, std::span
     }
     case ENGINE_MESSAGE_INTERVAL:
       return intervals_.ended(worker, plugin_slot(head.plugin), number_of(payload), head.time, head.place);
-    case ENGINE_MESSAGE_BLOCK: {
-      engine_block request{};
-      if (payload.size() < sizeof request || !config_.block) return count(worker, false);
-      std::memcpy(static_cast<void*>(&request), payload.data(), sizeof request);
-      return config_.block(head.plugin, request);
-    }
+    case ENGINE_MESSAGE_BLOCK:
+    case ENGINE_MESSAGE_BYPASS:
+    case ENGINE_MESSAGE_RATE_LIMIT:
+      if (!config_.request) return count(worker, false);
+      return config_.request(head.plugin, head.kind, payload);
     case ENGINE_MESSAGE_PROGRESS:
       return order_.progress(worker, head.place);
     default:

@@ -20,6 +20,16 @@ std::optional<bpf::FilterExpression> KernelFilter::joined() const {
   return bpf::kernel_filter(operator_, all);
 }
 
+std::string KernelFilter::operator_text() const {
+  const std::lock_guard lock(mutex_);
+  return operator_;
+}
+
+void KernelFilter::change_stages() {
+  const std::lock_guard lock(mutex_);
+  if (capture_ != nullptr) capture_->change_stages();
+}
+
 void KernelFilter::apply() {
   if (capture_ != nullptr) capture_->set_filter(joined().value_or(bpf::FilterExpression()));
 }

@@ -20,10 +20,14 @@ class KernelFilter {
   // From here on changes go to the capture's ports.
   void begin(Capture& capture) noexcept { capture_ = &capture; }
 
+  std::string operator_text() const;
+
   // Throws SetupError; the old filter then stays. Needs CAP_BPF.
   void set_operator_text(std::string text);
   // Those of one plugin: two while some workers have the old and others the new one, so that none misses packets.
   void set_plugin_texts(std::size_t plugin, std::vector<std::string> texts);
+  // The stages before the filter, as the capture's request adds them now. Throws SetupError; the old ones then stay.
+  void change_stages();
 
  private:
   std::optional<bpf::FilterExpression> joined() const;

@@ -67,6 +67,10 @@ class Port {
   // SetupError where it would not be even then.
   virtual bool fits(std::uint32_t, std::uint32_t) const { return true; }
 
+  // The stages before the filter that the request adds now, while packets arrive; a tap has none. Throws SetupError;
+  // the old ones then stay.
+  virtual void change_stages() {}
+
   // What judges packets in the kernel; null where nothing can be blocked or passed by there.
   virtual bpf::RootProgram* program() noexcept { return nullptr; }
 

@@ -68,7 +68,7 @@ class Opener {
     config.interface = device.name;
     config.queues = device.queues;
     config.queue_count = settings_.queues;
-    config.plugins_block = request_.plugins_block;
+    config.add_stages = request_.add_stages;
     config.filter = request_.filter;
     config.program = std::exchange(request_.program, std::nullopt);
     ports_.push_back(std::make_unique<XdpPort>(std::move(config), settings_, log_));

@@ -7,6 +7,7 @@
 // forced mode fails instead of falling back. Main thread, set-up.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -23,7 +24,8 @@ namespace engine {
 struct CaptureRequest {
   std::optional<bpf::RootProgram> program;  // for the first interface, loaded elsewhere (a privileged helper, a test)
   std::optional<bpf::FilterExpression> filter;  // the operator's and the plugins'; nothing: everything
-  bool plugins_block = false;                   // with room for what plugins block
+  // Adds the stages before the filter to a root program that is about to be made; outlives the capture.
+  std::function<void(bpf::RootConfig&)> add_stages = nullptr;
 };
 
 // The ports for all that --iface names, in its order; their lanes are still to be opened. Throws SetupError.

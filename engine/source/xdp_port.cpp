@@ -7,8 +7,6 @@
 #include <algorithm>
 #include <chrono>
 
-#include "bpf/block_list.h"
-#include "engine/block/timed_blocks.h"
 #include "xsk/explain.h"
 #include "xsk/netdev.h"
 #include "xsk/release.h"
@@ -35,27 +33,12 @@ bpf::AttachRequest attach_request(xsk::RequestedMode mode) {
   }
 }
 
-bpf::RootConfig root_config(const XdpPortConfig& config, const cli::Settings& settings, const xsk::Link& link) {
-  return {.queues = std::max(link.rx_queues, link.max_rx_queues.value_or(0)),
-          .block = operators_block_list(settings),
-          .more_addresses = config.plugins_block ? TimedBlocks::kMaxAddresses : 0,
-          .more_networks = config.plugins_block ? TimedBlocks::kMaxNetworks : 0,
-          .filter = config.filter};
-}
-
 numa::Pages pages(cli::AutoOnOff hugepages) {
   if (hugepages == cli::AutoOnOff::automatic) return numa::Pages::automatic;
   return hugepages == cli::AutoOnOff::on ? numa::Pages::huge : numa::Pages::normal;
 }
 
 }  // namespace
-
-bpf::BlockList operators_block_list(const cli::Settings& settings) {
-  bpf::BlockList list;
-  if (!settings.block_path.empty()) list = bpf::read_block_file(settings.block_path);
-  for (const std::string& entry : settings.block) bpf::add_block_entry(entry, "block", list);
-  return list;
-}
 
 XdpPort::XdpPort(XdpPortConfig config, const cli::Settings& settings, const cli::Log& log)
     : Port(xsk::read_link(config.interface)),
@@ -76,6 +59,16 @@ void XdpPort::require_sockets() const {
   xsk::SetupContext context;
   context.interface_name = link_.name;
   throw xsk::explain(xsk::SetupStep::create_socket, errno, context);
+}
+
+bpf::RootConfig XdpPort::wanted_root() const {
+  bpf::RootConfig root;
+  root.queues = std::max(link_.rx_queues, link_.max_rx_queues.value_or(0));
+  root.filter = config_.filter;
+  root.hints = wanted_hints();
+  root.frags = program_takes_several_frames_;
+  if (config_.add_stages) config_.add_stages(root);
+  return root;
 }
 
 void XdpPort::attach() {
@@ -113,8 +106,7 @@ void XdpPort::attach() {
 void XdpPort::load_program() {
   const bool several_frames = frames_.multi_buffer || program_takes_several_frames_;
   if (program_ && several_frames == program_takes_several_frames_) return;
-  bpf::RootConfig root = root_config(config_, settings_, link_);
-  root.hints = wanted_hints();
+  bpf::RootConfig root = wanted_root();
   root.frags = several_frames;
   if (program_) {
     program_->swap(root);
@@ -298,6 +290,8 @@ void XdpPort::set_filter(const bpf::FilterExpression& filter) {
   program_->set_filter(filter);
   config_.filter = filter;
 }
+
+void XdpPort::change_stages() { program_->swap(wanted_root()); }
 
 void XdpPort::close() {
   for (std::size_t i = 0; i < sockets_.size(); ++i) {

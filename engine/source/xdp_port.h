@@ -4,6 +4,7 @@
 // driver made queues for XDP that it takes away at the detach, the sockets go first.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <span>
@@ -25,8 +26,9 @@ struct XdpPortConfig {
   std::vector<std::uint32_t> queues;  // empty: the first `queue_count`, or all
   std::uint32_t queue_count = 0;
   bool takes_all() const noexcept { return queues.empty() && queue_count == 0; }
-  bool plugins_block = false;                                  // with room for what plugins block
   std::optional<bpf::FilterExpression> filter = std::nullopt;  // nothing: everything goes to the sockets
+  // Adds the stages before the filter that are wanted, as it stands when a program is made.
+  std::function<void(bpf::RootConfig&)> add_stages = nullptr;
   std::optional<bpf::RootProgram> program;  // one that somebody else loaded (a privileged helper, a test)
 };
 
@@ -47,6 +49,8 @@ class XdpPort : public Port {
   void tick() override;
   void set_filter(const bpf::FilterExpression& filter) override;
   bool fits(std::uint32_t mtu_bytes, std::uint32_t rx_queues) const override;
+
+  void change_stages() override;
   bpf::RootProgram* program() noexcept override { return &*program_; }
 
   const std::vector<xsk::Socket*>& sockets() noexcept { return sockets_; }  // parallel to the lanes
@@ -63,6 +67,7 @@ class XdpPort : public Port {
 
   void require_sockets() const;
   std::uint32_t wanted_hints() const;
+  bpf::RootConfig wanted_root() const;  // the program as it should be now
   void say_which_hints();
   void attach();
   void load_program();
@@ -95,8 +100,5 @@ class XdpPort : public Port {
   std::vector<UniqueFd> release_probes_;  // see attach() and xsk/release.h
   UniqueFd grace_;                        // see attach()
 };
-
-// What --block and the configuration list. Throws SetupError(bad_usage).
-bpf::BlockList operators_block_list(const cli::Settings& settings);
 
 }  // namespace engine

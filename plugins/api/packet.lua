@@ -58,7 +58,7 @@ end]],
     { "payload(): engine.view", "The payload." },
     { "ts_ns(): integer", "Ns since 1970 as an exact 64-bit value." },
     { "bypass(seconds: number): boolean",
-      'Have the kernel pass this flow by, for so long. Needs `uses = { "bypass" }`. No source can do this yet: false, counted.' },
+      'Have the kernel pass this flow by, for so long. Needs `uses = { "bypass" }`. Both directions then go to the kernel\'s stack unseen, but counted; when the time is over an event tells their packets and bytes. Fragments without ports do not belong to a flow that has them. False, counted: no such flow (no IP, no ports), a capture file or AF_PACKET, or there is no room.' },
     { "capture(comment?: string|engine.view): boolean", "Have it written to the capture file; false if there is none." },
   },
 }

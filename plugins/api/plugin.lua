@@ -19,7 +19,7 @@ function on_packet(p) protocols:add(p) end]],
   settings = {
     { "filter?: string", "What the plugin needs, in tcpdump's language; every packet if it is not set." },
     { "interval?: number", "Seconds between two ticks and two results of a structure: 0.001 to 86400, 1 by default." },
-    { "uses?: string[]", 'What the plugin may ask of the kernel: `"block"` for `engine.block`, `"bypass"` for `p:bypass`, `"rate"`.' },
+    { "uses?: string[]", 'What the plugin may ask of the kernel: `"block"` for `engine.block`, `"bypass"` for `p:bypass`, `"rate"` for `engine.rate_limit`.' },
   },
   hooks = {
     { "on_start(info: engine.info)", "Once, before the first packet." },
@@ -74,6 +74,8 @@ Declare structures while the plugin loads or in on_start. Options are given as a
       "A line of log, limited to 10 and then one a second; `text` is a template as for string.format." },
     { "block(target: engine.address|engine.net|string, seconds: number): boolean",
       'Have packets from this address or network dropped in the kernel, for so long; `"10.0.0.0/8"` works too. Needs `uses = { "block" }`. True: handed on, and in effect some milliseconds later; asking again extends it. False, counted: a capture file has no kernel, or there is no room. The machine\'s own addresses and gateways, and what `--never-block` lists, are never blocked.' },
+    { "rate_limit(max_pps: number, seconds: number): boolean",
+      'Have the kernel drop what any source address sends above so many packets a second, for so long. Needs `uses = { "rate" }`. The lowest limit of all plugins and of `--rate-limit` is in force: a plugin cannot loosen another\'s; its next call takes the place of its last. True: handed on; asking again extends it. False, counted: a capture file has no kernel, AF_PACKET cannot drop.' },
     { "now(): number", "The time of the current packet or tick, in the unit of `p.time`." },
     { "date(at?: number): string", "A time as text, RFC 3339 with nanoseconds; without `at`: now." },
   },

@@ -1,4 +1,4 @@
--- What a plugin may ask of the kernel: `uses` declares it, engine.block and p:bypass ask.
+-- What a plugin may ask of the kernel: `uses` declares it, engine.block, p:bypass and engine.rate_limit ask.
 
 local core = ...
 local ffi, binding, show, suggest = core.ffi, core.binding, core.show, core.suggest
@@ -41,9 +41,9 @@ local function check_seconds(name, seconds)
   end
 end
 
-local natives = core.groups.block
-local block, bypass, net_of = natives.block, natives.bypass, core.net_of
-local use_block, use_bypass = bits.block, bits.bypass
+local natives = core.groups.request
+local block, bypass, limit_rate, net_of = natives.block, natives.bypass, natives.limit_rate, core.net_of
+local use_block, use_bypass, use_rate = bits.block, bits.bypass, bits.rate
 
 function core.block(target, seconds)
   if band(binding.uses, use_block) == 0 then undeclared("block", "engine.block") end
@@ -60,5 +60,16 @@ function core.packet_methods.bypass(p, seconds)
   if not istype(packet_t, p) then error("call it as p:bypass(...)", 2) end
   if band(binding.uses, use_bypass) == 0 then undeclared("bypass", "p:bypass") end
   check_seconds("p:bypass", seconds)
-  return bypass(binding)
+  return bypass(binding, p, seconds)
+end
+
+local highest_pps = 1000000000
+
+function core.rate_limit(max_pps, seconds)
+  if band(binding.uses, use_rate) == 0 then undeclared("rate", "engine.rate_limit") end
+  if type(max_pps) ~= "number" or not (max_pps >= 1 and max_pps <= highest_pps) then
+    error("engine.rate_limit: a number of packets from 1 to " .. highest_pps .. " expected, got " .. show(max_pps), 2)
+  end
+  check_seconds("engine.rate_limit", seconds)
+  return limit_rate(binding, max_pps, seconds)
 end

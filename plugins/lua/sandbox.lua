@@ -180,7 +180,7 @@ local function engine_library()
   local library = {
     counter = core.counter, topk = core.topk, record = core.record, emit = core.emit, log = core.log, now = now,
     date = date, epoch_ns = core.binding.epoch_ns, distinct = core.distinct, histogram = core.histogram, map = core.map,
-    block = core.block, set = core.set, nets = core.nets, rate = core.rate, flows = core.flows,
+    block = core.block, rate_limit = core.rate_limit, set = core.set, nets = core.nets, rate = core.rate, flows = core.flows,
   }
   local known = {}
   for name in pairs(library) do known[#known + 1] = name end

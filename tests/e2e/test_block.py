@@ -2,6 +2,7 @@
 
 import json
 import signal
+import time
 
 from conftest import ENGINE, finish, ledger, needs_root, refused, sh
 
@@ -112,7 +113,7 @@ def test_a_flood_from_many_sources_fills_the_list_and_neither_output_nor_ledger_
     assert status == 0
     run = ledger(tmp_path / "ledger.json")
     assert_closed(run, [sent])
-    assert run["blocks"]["blocked"] == 65536
+    assert run["blocks"]["blocked"] == 65536, "--list-room's default"
     assert run["totals"]["blocked"] > 0
     assert run["plugins"][0]["actions_refused"] + run["blocks"]["refused_full"] > 0
     assert run["plugins"][0]["errors"] == 0
@@ -160,20 +161,58 @@ def test_the_operators_own_entries_outlast_a_plugins(lab, tmp_path):
 
 
 @needs_root()
-def test_a_reload_that_newly_blocks_is_refused_and_the_old_one_stays(lab, tmp_path):
+def test_a_reload_may_use_what_no_plugin_used_before(lab, tmp_path):
     net = lab()
     plugin = write(tmp_path / "guard.lua", "function on_packet(p) end")
     capture = net.capture("--queues", 1, "--plugin", plugin, "--summary", tmp_path / "ledger.json")
-    write(plugin, BLOCK_AT_100)
+    sent = [net.generate("--flows", 10, "--count", 1000, "--rate", 10000)]
+    write(plugin, f"""
+      uses = {{ "block", "bypass", "rate" }}
+      function on_start() engine.block("{FLOODER}", 600) end
+      function on_packet(p) end
+    """)
     capture.send_signal(signal.SIGHUP)
-    event, _ = await_event(capture, "plugin_reload_failed")
-    assert 'uses "block" now' in event["reason"] and "stop and start again" in event["reason"], event
-    sent = net.generate("--count", 1000, "--rate", 10000)
+    assert await_event(capture, "blocked")[0]["target"] == FLOODER
+    sent.append(net.generate("--flows", 10, "--count", 1000, "--rate", 10000))
+    status, _ = finish(capture)
+    assert status == 0, capture.log
+    run = ledger(tmp_path / "ledger.json")
+    assert_closed(run, sent)
+    assert run["totals"]["blocked"] == 100 and run["plugins"][0]["reloads"] == 1
+
+
+@needs_root()
+def test_the_operators_entries_may_have_an_end(lab, tmp_path):
+    net = lab()
+    listed = write(tmp_path / "block.txt", f"{FLOODER} 600 # ten minutes\n10.9.9.9 0.2\n10.0.0.5\n")
+    capture = net.capture("--queues", 1, "--block", listed, "--summary", tmp_path / "ledger.json")
+    assert await_event(capture, "unblocked")[0] | {"ts": ""} == {
+        "ts": "", "type": "event", "event": "unblocked", "by": "operator", "target": "10.9.9.9"}
+    sent = net.generate("--flows", 10, "--rate", 50000, "--count", 10000)
     status, _ = finish(capture)
     assert status == 0
     run = ledger(tmp_path / "ledger.json")
     assert_closed(run, [sent])
-    assert "blocks" not in run and run["plugins"][0]["packets"] == run["totals"]["analysed"]
+    assert run["totals"]["blocked"] == 2000
+
+
+@needs_root()
+def test_a_million_entries_are_listed_by_the_operator(lab, tmp_path):
+    net = lab()
+    listed = tmp_path / "block.txt"
+    with listed.open("w") as file:
+        for i in range(1_000_000):
+            file.write(f"172.{16 + (i >> 16)}.{i >> 8 & 255}.{i & 255}\n")
+        file.write(f"{FLOODER}\n")
+    begin = time.monotonic()
+    capture = net.capture("--queues", 1, "--block", listed, "--summary", tmp_path / "ledger.json")
+    print(f"a million entries: ready after {time.monotonic() - begin:.1f} s")
+    sent = net.generate("--flows", 10, "--rate", 50000, "--count", 10000)
+    status, _ = finish(capture)
+    assert status == 0
+    run = ledger(tmp_path / "ledger.json")
+    assert_closed(run, [sent])
+    assert run["totals"]["blocked"] == 1000
 
 
 @needs_root()

@@ -109,7 +109,7 @@ class Lab {
     b.plugin_index = 5;
     b.info = {"eth7", {2, 6}, 1, 0};
     b.observer = observer;
-    b.blocks = blocks;
+    b.requests = requests;
     if (warm) {
       traffic.resize(300);
       fill(traffic, 12345);
@@ -176,7 +176,7 @@ class Lab {
   engine_outbox outbox{};
   plugins::PluginSpec spec;
   plugins::Observer* observer = nullptr;
-  plugins::Blocks* blocks = nullptr;
+  plugins::Requests* requests = nullptr;
   bool warm = false;
   std::unique_ptr<plugins::State> state;
 

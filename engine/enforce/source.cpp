@@ -1,4 +1,4 @@
-#include "engine/block/source.h"
+#include "engine/enforce/source.h"
 
 #include <algorithm>
 #include <cstring>

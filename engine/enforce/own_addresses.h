@@ -6,7 +6,7 @@
 
 #include <vector>
 
-#include "engine/block/source.h"
+#include "engine/enforce/source.h"
 
 namespace engine {
 

@@ -1,4 +1,4 @@
-#include "engine/block/own_addresses.h"
+#include "engine/enforce/own_addresses.h"
 
 #include <linux/if_addr.h>
 #include <linux/nexthop.h>
