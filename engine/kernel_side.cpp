@@ -134,6 +134,10 @@ void KernelSide::reload_filter() {
 
 void KernelSide::set_plugin_filters(std::size_t plugin, const std::vector<std::string>& texts) {
   filter_.set_plugin_texts(plugin, texts);
+  // Widened before the workers have the new plugin, narrowed once all of them have it: told each time.
+  std::string members;
+  JsonWriter(members).text("filter", filter_.expression().value_or(bpf::FilterExpression()).text());
+  tell_("kernel_filter_changed", members);
 }
 
 void KernelSide::require_stages(std::uint32_t uses) {

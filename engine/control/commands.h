@@ -1,5 +1,5 @@
 // What the control socket understands: one JSON object a line, {"command":…} and its members; the answer is one too,
-// {"ok":true,…} or {"ok":false,"error":"what is wrong; what to do"}. README has the list.
+// {"ok":true,…} or {"ok":false,"error":"what is wrong; what to do"}. engine/README.md has the list.
 //
 // Main thread. Pure translation: what is done is the target's affair.
 #pragma once
