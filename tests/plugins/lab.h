@@ -63,6 +63,7 @@ struct Message {
 class Lab {
  public:
   Lab() : packets(kCapacity + 1), frames(kCapacity * kFrame_bytes), memory(1u << 20) {
+    spec.deadline_ns = 5'000'000'000;  // for any machine; who is about the cut-off sets another
     outbox = engine_outbox{memory.data(), 0, static_cast<std::uint32_t>(memory.size()), 0, 0};
     for (std::size_t i = 0; i < frames.size(); ++i) frames[i] = static_cast<std::uint8_t>(i % kFrame_bytes);
     fill(0);

@@ -97,6 +97,7 @@ TEST(ManyStates, WhatOneSavesForTheNextIsNotCopiedBeyondTheDeadline) {
       "local text = ('x'):rep(1000000) text = text .. text .. text .. text local all = {} for i = 1, 100000 do all[i] "
       "= "
       "text end function on_packet(p) end function on_save() return all end");
+  next.spec.deadline_ns = 20'000'000;
   next.spec.name = "test";
   next.spec.code = "function on_start(info) end function on_packet(p) end";
   plugins::Binding without_a_seat = next.binding();
