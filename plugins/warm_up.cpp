@@ -25,9 +25,9 @@ constexpr int kDryRounds = std::size(kSteps);
 constexpr std::uint32_t kBatchesPerRound = 24;
 constexpr std::uint32_t kBatchSizes[] = {256, 64, 16};  // full ones first
 constexpr std::size_t kStride = 1;  // so that every packet is once the first of a batch: that has a trace of its own
-// For plugins that are slow, many times what others need: on a machine whose cores and caches are shared with others the
-// same work takes several times as much of the thread's time, and a warm-up that is cut short leaves its compiling to
-// the first packets.
+// For plugins that are slow, many times what others need: on a machine whose cores and caches are shared with others
+// the same work takes several times as much of the thread's time, and a warm-up that is cut short leaves its compiling
+// to the first packets.
 constexpr std::uint64_t kRoundLimit_ns = 150'000'000;
 constexpr std::uint64_t kWarmUpLimit_ns = 600'000'000;
 constexpr double kLong_ns = 86'400e9;  // a day
