@@ -242,6 +242,7 @@ TEST(Bypass, OfTheSameFlowIsSentOnceInAWhile) {
     LAB_SET(packet, src_port, 1000);
   }
   LAB_SET(lab.packets[7], src_port, 1001);
+  LAB_SET(lab.packets[7], hash, 1);
   lab.run(64);
   EXPECT_EQ(lab.requests<engine_bypass>(ENGINE_MESSAGE_BYPASS).size(), 2u);
 }
