@@ -89,3 +89,23 @@ def test_many_flows_fill_the_list_and_neither_output_nor_ledger_suffer(lab, tmp_
     assert run["bypasses"]["bypassed"] == 1000
     assert run["bypasses"]["packets"] == run["totals"]["bypassed"] > 0
     assert run["plugins"][0]["actions_refused"] + run["bypasses"]["refused_full"] > 0
+
+
+@needs_root()
+def test_a_tap_has_no_kernel_to_ask(lab, tmp_path):
+    net = lab()
+    code = """
+      uses = { "block", "bypass", "rate" }
+      function on_packet(p)
+        if p:bypass(5) ~= false or engine.block(p.src, 5) ~= false or engine.rate_limit(1, 5) ~= false then error("taken") end
+      end
+    """
+    capture = net.capture("--mode", "afpacket", "--eval", code, "--summary", tmp_path / "ledger.json")
+    sent = net.generate("--flows", 10, "--rate", 10000, "--count", 100)
+    status, _ = finish(capture)
+    assert status == 0, capture.log
+    run = ledger(tmp_path / "ledger.json")
+    assert_closed(run, [sent])
+    plugin = run["plugins"][0]
+    assert plugin["errors"] == 0 and plugin["actions_refused"] == 3 * plugin["packets"] > 0
+    assert "blocks" not in run and "bypasses" not in run
