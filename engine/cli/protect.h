@@ -17,7 +17,8 @@ namespace engine::cli {
 std::optional<std::string> why_protected(const HostNetwork& network, std::string_view interface);
 std::optional<std::string> why_protected(std::string_view interface);
 
-// Whether the operator has said what may be taken away from this machine: by a filter of his own (none of a plugin's) or
+// Whether the operator has said what may be taken away from this machine: by a filter of his own (none of a plugin's)
+// or
 // --take-all.
 bool has_consent(const Settings& settings);
 

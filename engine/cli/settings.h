@@ -74,8 +74,8 @@ struct Settings {
   std::vector<std::string> bypass;  // flows from the configuration
   RateLimitSetting rate_limit;
   std::uint32_t list_room = 65536;  // addresses and flows that may come into the lists while it runs
-  std::string control_path;  // of the control socket; empty: none
-  bool no_reload = false;    // the rights that a reload of the filter or a return of the interface needs are given up
+  std::string control_path;         // of the control socket; empty: none
+  bool no_reload = false;  // the rights that a reload of the filter or a return of the interface needs are given up
   AutoOnOff hugepages = AutoOnOff::automatic;
   AutoOnOff hints = AutoOnOff::automatic;  // hash, time stamp and VLAN tag from the NIC
 
