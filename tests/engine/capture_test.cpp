@@ -29,7 +29,7 @@ constexpr std::uint64_t kFramesPerQueue = 500;
 class Session {
  public:
   Session(const cli::Settings& settings, const cli::Log& log, std::optional<bpf::RootProgram> ready = std::nullopt)
-      : capture(settings, log, request(std::move(ready))) {
+      : settings(settings), capture(this->settings, log, request(std::move(ready))) {
     for (CaptureShare& share : capture.shares()) {
       analyses_.push_back(
           std::make_unique<Analysis>(AnalysisConfig{.ring_bytes = 64u << 10, .make_room = {}, .epoch_ns = wall_ns()}));
@@ -63,6 +63,7 @@ class Session {
     return capture.ledger(true);
   }
 
+  const cli::Settings settings;  // the ports refer to them when they are opened again
   Capture capture;
 
  private:
