@@ -30,31 +30,26 @@ void KernelFilter::change_stages() {
   if (capture_ != nullptr) capture_->change_stages();
 }
 
-void KernelFilter::apply() {
-  if (capture_ != nullptr) capture_->set_filter(joined().value_or(bpf::FilterExpression()));
+// With the lock. What is refused is as if it had not been asked for.
+template <class Text>
+void KernelFilter::exchange(Text& now, Text next) {
+  std::swap(now, next);
+  try {
+    if (capture_ != nullptr) capture_->set_filter(joined().value_or(bpf::FilterExpression()));
+  } catch (...) {
+    now = std::move(next);
+    throw;
+  }
 }
 
 void KernelFilter::set_operator_text(std::string text) {
   const std::lock_guard lock(mutex_);
-  std::swap(operator_, text);
-  try {
-    apply();
-  } catch (...) {
-    operator_ = std::move(text);
-    throw;
-  }
+  exchange(operator_, std::move(text));
 }
 
 void KernelFilter::set_plugin_texts(std::size_t plugin, std::vector<std::string> texts) {
   const std::lock_guard lock(mutex_);
-  if (plugins_[plugin] == texts) return;
-  std::swap(plugins_[plugin], texts);
-  try {
-    apply();
-  } catch (...) {
-    plugins_[plugin] = std::move(texts);
-    throw;
-  }
+  if (plugins_[plugin] != texts) exchange(plugins_[plugin], std::move(texts));
 }
 
 }  // namespace engine

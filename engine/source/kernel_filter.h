@@ -31,7 +31,8 @@ class KernelFilter {
 
  private:
   std::optional<bpf::FilterExpression> joined() const;
-  void apply();
+  template <class Text>
+  void exchange(Text& now, Text next);
 
   mutable std::mutex mutex_;
   Capture* capture_ = nullptr;
