@@ -11,14 +11,6 @@
 namespace engine {
 namespace {
 
-// What only XDP can do. A tap instead would look as if it were done.
-const char* needs_xdp(const cli::Settings& settings) {
-  if (!settings.block_path.empty() || !settings.block.empty()) return "the block list";
-  if (!settings.bypass_path.empty() || !settings.bypass.empty()) return "the bypass list";
-  if (settings.rate_limit.max_pps != 0) return "the rate limit";
-  return nullptr;
-}
-
 class Opener {
  public:
   Opener(const cli::Settings& settings, const cli::Log& log, CaptureRequest request)
@@ -46,7 +38,7 @@ class Opener {
       open_xdp(device);
     } catch (const SetupError& error) {
       const bool falls_back = settings_.mode == xsk::RequestedMode::automatic && error.another_way_may_do();
-      if (!falls_back || needs_xdp(settings_) != nullptr) throw;
+      if (!falls_back || lack_of_tap(settings_)) throw;
       log_.warn(std::string(error.what()) + ": " + device.name + " is tapped by AF_PACKET instead");
       tap(device);
     }
@@ -55,10 +47,10 @@ class Opener {
   void tap_protected(const cli::InterfaceSetting& device, const std::string& why) {
     const std::string reason = why + ", and AF_XDP would take its packets away from this machine";
     const std::string remedy = "say what to take with --filter EXPR, or give --take-all";
-    const char* const needs = needs_xdp(settings_);
-    if (settings_.mode != xsk::RequestedMode::automatic || needs != nullptr)
+    const std::optional<TapLack> needs = lack_of_tap(settings_);
+    if (settings_.mode != xsk::RequestedMode::automatic || needs)
       throw SetupError(ExitCode::machine_cannot, "interface " + device.name,
-                       needs == nullptr ? reason : reason + "; " + needs + " needs AF_XDP", remedy);
+                       needs ? reason + "; " + needs->what + " needs AF_XDP" : reason, remedy);
     log_.warn("interface " + device.name + " " + reason + ": it is tapped by AF_PACKET; " + remedy);
     tap(device);
   }

@@ -20,21 +20,25 @@ std::uint32_t one_per_worker(const cli::Settings& settings, const xsk::Link& lin
 
 // Its packets are copies: what is done to them in the kernel needs AF_XDP's program in front of the stack.
 void refuse_what_a_tap_cannot(const cli::InterfaceSetting& interface, const cli::Settings& settings) {
-  const auto refuse = [&](const char* option) {
-    throw SetupError(ExitCode::bad_usage, option, "AF_PACKET takes copies and keeps nothing away from the machine",
+  if (const std::optional<TapLack> lack = lack_of_tap(settings))
+    throw SetupError(ExitCode::bad_usage, lack->option,
+                     "AF_PACKET takes copies and keeps nothing away from the machine",
                      "leave it out, or use another --mode");
-  };
-  if (!settings.block_path.empty()) refuse("--block");
-  if (!settings.block.empty()) refuse("block");
-  if (!settings.bypass_path.empty()) refuse("--bypass");
-  if (!settings.bypass.empty()) refuse("bypass");
-  if (settings.rate_limit.max_pps != 0) refuse("--rate-limit");
   if (!interface.queues.empty())
     throw SetupError(ExitCode::bad_usage, "queues of " + interface.name, "AF_PACKET knows no receive queues",
                      "--queues N makes N sockets, to which the kernel deals the flows");
 }
 
 }  // namespace
+
+std::optional<TapLack> lack_of_tap(const cli::Settings& settings) {
+  if (!settings.block_path.empty()) return TapLack{"--block", "the block list"};
+  if (!settings.block.empty()) return TapLack{"block", "the block list"};
+  if (!settings.bypass_path.empty()) return TapLack{"--bypass", "the bypass list"};
+  if (!settings.bypass.empty()) return TapLack{"bypass", "the bypass list"};
+  if (settings.rate_limit.max_pps != 0) return TapLack{"--rate-limit", "the rate limit"};
+  return std::nullopt;
+}
 
 TapPort::TapPort(const cli::InterfaceSetting& interface, bpf::FilterExpression filter, const cli::Settings& settings,
                  const cli::Log& log)

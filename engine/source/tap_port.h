@@ -21,6 +21,13 @@
 
 namespace engine {
 
+// Something that the settings ask for and only XDP can do; a tap instead would look as if it were done.
+struct TapLack {
+  const char* option;
+  const char* what;
+};
+std::optional<TapLack> lack_of_tap(const cli::Settings& settings);  // the first
+
 class TapPort : public Port {
  public:
   // `filter`: which packets the kernel hands over. Throws SetupError. The settings and the log outlive the port.
