@@ -18,12 +18,6 @@ namespace {
                            "give an IPv4 or IPv6 address, or a network as address/length");
 }
 
-std::string_view trim(std::string_view text) {
-  const std::size_t first = text.find_first_not_of(" \t\r");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t\r") - first + 1);
-}
-
 bool has_bits_behind(const __u8* bytes, unsigned prefix_bits, unsigned all_bits) {
   for (unsigned bit = prefix_bits; bit < all_bits; ++bit)
     if (bytes[bit / 8] & (0x80U >> (bit % 8))) return true;
@@ -66,16 +60,29 @@ void add_block_entry(std::string_view entry, std::string_view where, BlockList& 
   list.addresses.push_back(address);
 }
 
-BlockList read_block_file(const std::string& path) {
+std::string_view trim_entry(std::string_view text) {
+  const std::size_t first = text.find_first_not_of(" \t\r");
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(" \t\r") - first + 1);
+}
+
+void each_entry(const std::string& path, std::string_view what,
+                const std::function<void(std::string_view, std::string_view)>& take) {
+  const std::string object = std::string(what) + " " + path;
   std::ifstream file(path);
-  if (!file) throw engine::SetupError(engine::ExitCode::bad_usage, "block list " + path, std::strerror(errno));
-  BlockList list;
+  if (!file) throw engine::SetupError(engine::ExitCode::bad_usage, object, std::strerror(errno));
   std::string line;
   for (unsigned number = 1; std::getline(file, line); ++number) {
-    const std::string_view entry = trim(std::string_view(line).substr(0, line.find('#')));
-    if (!entry.empty()) add_block_entry(entry, path + ":" + std::to_string(number), list);
+    const std::string_view entry = trim_entry(std::string_view(line).substr(0, line.find('#')));
+    if (!entry.empty()) take(entry, path + ":" + std::to_string(number));
   }
-  if (file.bad()) throw engine::SetupError(engine::ExitCode::bad_usage, "block list " + path, std::strerror(errno));
+  if (file.bad()) throw engine::SetupError(engine::ExitCode::bad_usage, object, std::strerror(errno));
+}
+
+BlockList read_block_file(const std::string& path) {
+  BlockList list;
+  each_entry(path, "block list",
+             [&](std::string_view entry, std::string_view where) { add_block_entry(entry, where, list); });
   return list;
 }
 

@@ -4,6 +4,7 @@
 // the root program's maps before it is attached.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,7 +25,14 @@ struct BlockList {
 // often a slip than a wish for 10.0.0.0/8. Throws SetupError(bad_usage).
 void add_block_entry(std::string_view entry, std::string_view where, BlockList& list);
 
-// Reads a file of one entry per line; `#` starts a comment. Throws SetupError(bad_usage).
+std::string_view trim_entry(std::string_view text);
+
+// Calls take(entry, "FILE:LINE") for each entry of a file that has one per line; `#` starts a comment. `what` names the
+// file in errors. Throws SetupError(bad_usage).
+void each_entry(const std::string& path, std::string_view what,
+                const std::function<void(std::string_view entry, std::string_view where)>& take);
+
+// Reads such a file. Throws SetupError(bad_usage).
 BlockList read_block_file(const std::string& path);
 
 }  // namespace bpf

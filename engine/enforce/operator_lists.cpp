@@ -1,10 +1,7 @@
 #include "engine/enforce/operator_lists.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
-#include <cstring>
-#include <fstream>
 #include <optional>
 #include <string_view>
 
@@ -16,12 +13,6 @@ namespace {
 
 constexpr double kLongest_s = 365.0 * 24 * 3600;
 constexpr std::string_view kBlanks = " \t\r";
-
-std::string_view trim(std::string_view text) {
-  const std::size_t first = text.find_first_not_of(kBlanks);
-  if (first == text.npos) return {};
-  return text.substr(first, text.find_last_not_of(kBlanks) - first + 1);
-}
 
 std::size_t words(std::string_view text) {
   std::size_t count = 0;
@@ -40,21 +31,8 @@ double take_seconds(std::string_view& entry, std::size_t needed, std::string_vie
   if (error != std::errc() || end != text.data() + text.size() || !(seconds > 0 && seconds <= kLongest_s))
     throw SetupError(ExitCode::bad_usage, where, "\"" + std::string(text) + "\" is no number of seconds",
                      "give one above 0, up to a year, or none for good");
-  entry = trim(entry.substr(0, begin));
+  entry = bpf::trim_entry(entry.substr(0, begin));
   return seconds;
-}
-
-template <class Take>
-void each_entry(const std::string& path, std::string_view what, const Take& take) {
-  const std::string object = std::string(what) + " " + path;
-  std::ifstream file(path);
-  if (!file) throw SetupError(ExitCode::bad_usage, object, std::strerror(errno));
-  std::string line;
-  for (unsigned number = 1; std::getline(file, line); ++number) {
-    const std::string_view entry = trim(std::string_view(line).substr(0, line.find('#')));
-    if (!entry.empty()) take(entry, path + ":" + std::to_string(number));
-  }
-  if (file.bad()) throw SetupError(ExitCode::bad_usage, object, std::strerror(errno));
 }
 
 void add_blocked(std::string_view entry, std::string_view where, OperatorLists& lists) {
@@ -75,13 +53,13 @@ void add_bypassed(std::string_view entry, std::string_view where, OperatorLists&
 OperatorLists read_operator_lists(const cli::Settings& settings) {
   OperatorLists lists;
   if (!settings.block_path.empty())
-    each_entry(settings.block_path, "block list",
-               [&](std::string_view entry, std::string_view where) { add_blocked(entry, where, lists); });
-  for (const std::string& entry : settings.block) add_blocked(trim(entry), "block", lists);
+    bpf::each_entry(settings.block_path, "block list",
+                    [&](std::string_view entry, std::string_view where) { add_blocked(entry, where, lists); });
+  for (const std::string& entry : settings.block) add_blocked(bpf::trim_entry(entry), "block", lists);
   if (!settings.bypass_path.empty())
-    each_entry(settings.bypass_path, "bypass list",
-               [&](std::string_view entry, std::string_view where) { add_bypassed(entry, where, lists); });
-  for (const std::string& entry : settings.bypass) add_bypassed(trim(entry), "bypass", lists);
+    bpf::each_entry(settings.bypass_path, "bypass list",
+                    [&](std::string_view entry, std::string_view where) { add_bypassed(entry, where, lists); });
+  for (const std::string& entry : settings.bypass) add_bypassed(bpf::trim_entry(entry), "bypass", lists);
   return lists;
 }
 
