@@ -74,7 +74,6 @@ class RootProgram {
 
   root_counters counters(std::uint32_t queue) const;  // summed over CPUs
 
-  int socket_map_fd() const noexcept { return sockets_.get(); }
   // The one that runs. BPF_PROG_TEST_RUN does not take it while hints() is not 0.
   int program_fd() const noexcept { return hints() != 0 ? bound_.get() : program_.get(); }
   std::uint32_t socket_map_id() const noexcept { return socket_map_id_; }

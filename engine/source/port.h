@@ -63,8 +63,7 @@ class Port {
   // Throws SetupError; the old one then stays.
   virtual void set_filter(const bpf::FilterExpression& filter) = 0;
 
-  // False: an interface that has come to this MTU and so many queues is served only if the port is opened again. Throws
-  // SetupError where it would not be even then.
+  // False: an interface that has come to this MTU and so many queues is served only if the port is opened again.
   virtual bool fits(std::uint32_t, std::uint32_t) const { return true; }
 
   // The stages before the filter that the request adds now, while packets arrive; a tap has none. Throws SetupError;

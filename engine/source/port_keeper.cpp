@@ -149,12 +149,7 @@ void PortKeeper::note_queues(const LinkEvent& event) {
 }
 
 void PortKeeper::fit(Kept& kept, const LinkState& state) {
-  if (!kept.taken) return;
-  try {
-    kept.lost = kept.lost || !kept.port->fits(state.mtu_bytes, state.rx_queues);
-  } catch (const SetupError& error) {
-    log_.warn(std::string(error.what()) + "; it is captured as before, and what is too long is lost and counted");
-  }
+  if (kept.taken) kept.lost = kept.lost || !kept.port->fits(state.mtu_bytes, state.rx_queues);
 }
 
 // After a question, so that it is the present.
