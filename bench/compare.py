@@ -26,6 +26,10 @@ local talkers = engine.topk { name = "talkers", key = "src", k = 20 }
 function on_packet(p) protocols:add(p) talkers:add(p) end
 """
 FRAME_BYTES = 64
+SOURCES = 1024
+# Everything that the root program can be asked for, and the traffic passes all of it.
+FILTER = "udp and dst host 198.18.0.1 and port 9"
+BLOCKED = 100_000
 
 
 def sh(*command, **kwargs):
@@ -59,7 +63,9 @@ class Receivers:
         self.build, self.work, self.yardstick = build, work, yardstick
 
     def start(self, lab, name, wait, seconds, packets):
-        ledger = self.work / "ledger.json"
+        ledger, blocked = self.work / "ledger.json", self.work / "blocked"
+        if not blocked.exists():
+            blocked.write_text("".join(f"172.{16 + i // 65536}.{i // 256 % 256}.{i % 256}\n" for i in range(BLOCKED)))
         commands = {
             "rxdrop": [self.build / "bench/rxdrop", "cap0", 0, seconds, wait, packets],
             "engine": [self.build / "engine/engine", "--iface", "cap0", "--queues", 1, "--cpus", 1, "--wait", wait,
@@ -70,6 +76,8 @@ class Receivers:
             "libpcap_16": [self.build / "bench/pcaprx", "cap0", seconds, packets, 16],
             "libpcap": [self.build / "bench/pcaprx", "cap0", seconds, packets, 64],
         }
+        commands["engine_enforcing"] = [*commands["engine_bare"], "--filter", FILTER, "--block", blocked,
+                                        "--rate-limit", 1_000_000_000]
         commands["engine_tap"] = [*commands["engine"], "--mode", "afpacket"]
         commands["engine_tap_bare"] = [*commands["engine_bare"], "--mode", "afpacket"]
         if self.yardstick:
@@ -105,7 +113,7 @@ def measure(lab, receivers, build, name, wait, packets, rate):
     child = receivers.start(lab, name, wait, round(seconds, 1), packets)
     pace = ["--rate", int(rate)] if rate else []
     sent = json.loads(sh("ip", "netns", "exec", lab.gen, "taskset", "-c", 0, build / "engine/engine", "gen", "--iface",
-                         "gen0", "--method", "live", "--count", packets, "--size", FRAME_BYTES, "--flows", 1000,
+                         "gen0", "--method", "live", "--count", packets, "--size", FRAME_BYTES, "--flows", SOURCES,
                          "--json", *pace).stdout)
     figures = receivers.figures(name, child)
     figures["lost"] = sent["sent"] - figures["received"]
@@ -142,7 +150,7 @@ def main():
     receivers = Receivers(options.build, work, options.yardstick)
     if options.tap:
         return compare_taps(options, receivers)
-    names = ["rxdrop", "engine", "engine_bare"] + (["yardstick"] if options.yardstick else [])
+    names = ["rxdrop", "engine", "engine_bare", "engine_enforcing"] + (["yardstick"] if options.yardstick else [])
     rates = {name: [] for name in names + ["libpcap"]}
     poll = {"rxdrop": [], "engine": []}
     spin = {"rxdrop": [], "engine": [], "engine_bare": []}
@@ -194,7 +202,7 @@ def conditions(way):
     return {
         "command": "bench/compare.py " + " ".join(sys.argv[1:]),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}",
-        "traffic": f"{way}, UDP, {FRAME_BYTES}-byte frames, 1,000 flows, one queue",
+        "traffic": f"{way}, UDP, {FRAME_BYTES}-byte frames, {SOURCES:,} flows of as many addresses, one queue",
     }
 
 

@@ -68,7 +68,6 @@ void TapPort::open(std::span<const LanePlace> places) {
     numa::AddressRange& range = *places[i].range;
     parts_.push_back(range.take(config.ring.bytes()));
     config.ring_at = parts_.back().bytes().data();
-    programs_.push_back(filters_[i].load(filter_));
     sockets_.push_back(PacketSocket::open(config));
     config.fanout_group = sockets_.back().fanout_group();
     Lane& lane = *lanes_[i];
@@ -77,6 +76,8 @@ void TapPort::open(std::span<const LanePlace> places) {
     lane.fd = sockets_.back().fd();
   }
   fence_.emplace();
+  judged_ = judged_ || filter_ != bpf::FilterExpression() || config.ignore_outgoing;
+  if (judged_) programs_ = load_programs(filter_);
   say_what_was_obtained();
 }
 
@@ -88,8 +89,16 @@ void TapPort::say_what_was_obtained() const {
             std::to_string(settings_.tap_ring_bytes >> 20) + " MiB; the traffic goes on to the kernel's stack");
 }
 
+std::vector<UniqueFd> TapPort::load_programs(const bpf::FilterExpression& filter) const {
+  std::vector<UniqueFd> programs;
+  for (const bpf::TapFilter& counters : filters_) programs.push_back(counters.load(filter));
+  return programs;
+}
+
 void TapPort::start() {
-  for (std::size_t i = 0; i < sockets_.size(); ++i) sockets_[i].accept_by(programs_[i].get());
+  if (!counted_by_programs_) counted_by_programs_ = judged_;
+  for (std::size_t i = 0; i < sockets_.size(); ++i)
+    judged_ ? sockets_[i].accept_by(programs_[i].get()) : sockets_[i].accept_all();
 }
 
 void TapPort::stop() {
@@ -112,11 +121,11 @@ void TapPort::close() {
 }
 
 void TapPort::set_filter(const bpf::FilterExpression& filter) {
-  std::vector<UniqueFd> programs;
-  for (const bpf::TapFilter& counters : filters_) programs.push_back(counters.load(filter));
+  std::vector<UniqueFd> programs = load_programs(filter);
   for (std::size_t i = 0; i < sockets_.size(); ++i) sockets_[i].accept_by(programs[i].get());
   if (!sockets_.empty()) programs_ = std::move(programs);  // else open() loads them
   filter_ = filter;
+  judged_ = true;
 }
 
 // The kernel counts in 32 bits, which a socket has used up within the hour.
@@ -129,6 +138,7 @@ PacketStatistics TapPort::counted(std::size_t lane) {
   PacketStatistics sum = closed_[lane];
   if (lane < sockets_.size()) {
     const PacketStatistics open = sockets_[lane].statistics();
+    sum.accepted += open.accepted;
     sum.rx_packets += open.rx_packets;
     sum.rx_dropped += open.rx_dropped;
   }
@@ -143,10 +153,12 @@ void TapPort::add_ledgers(bool, std::vector<QueueLedger>& lanes, std::vector<Que
     entry.queue = lanes_[i]->index;
     entry.mode = mode();
     const bpf::TapCounters program = filters_[i].counters();
-    entry.xdp_seen = program.seen;
-    entry.passed = program.rejected;
-    entry.redirected = program.accepted;
     const PacketStatistics socket = counted(i);
+    // What came before the first program the socket counted alone.
+    const bool by_program = counted_by_programs_.value_or(false);
+    entry.xdp_seen = by_program ? program.seen : socket.accepted + program.rejected;
+    entry.passed = program.rejected;
+    entry.redirected = by_program ? program.accepted : socket.accepted;
     entry.rx_packets = socket.rx_packets;
     entry.rx_dropped = socket.rx_dropped;
     add_worker_figures(*lanes_[i], entry);

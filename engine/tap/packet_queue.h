@@ -81,6 +81,9 @@ class PacketQueue {
   // any frame arriving.
   inline bool has_open_block() const noexcept;
 
+  // Any thread: what the kernel wrote into the headers of the blocks that it has handed over and that came their turn.
+  std::uint64_t rx_packets() const noexcept { return rx_packets_.load(std::memory_order_relaxed); }
+
  private:
   friend class PacketBatch;
   tpacket_block_desc& block(std::uint32_t index) const noexcept {
@@ -102,6 +105,7 @@ class PacketQueue {
   std::uint32_t left_ = 0;     // of its frames, not lent yet
   std::byte* next_ = nullptr;  // the first of them
   bool lent_ = false;
+  std::atomic<std::uint64_t> rx_packets_{0};  // one writer, the worker
   std::array<TappedFrame, kMaxBatch> frames_;
 };
 
@@ -135,6 +139,7 @@ inline bool PacketQueue::take_block() noexcept {
     const tpacket_hdr_v1& header = candidate.hdr.bh1;
     taken_ = true;
     left_ = header.num_pkts;
+    rx_packets_.store(rx_packets_.load(std::memory_order_relaxed) + left_, std::memory_order_relaxed);
     next_ = reinterpret_cast<std::byte*>(&candidate) + header.offset_to_first_pkt;
     if (left_ != 0) return true;
     give_back();  // kernels before 3.18 handed over empty blocks

@@ -97,6 +97,12 @@ void PacketSocket::accept_by(int program_fd) {
     throw refused(errno, "attach the filter to " + object_);
 }
 
+void PacketSocket::accept_all() {
+  const int ignored = 0;
+  if (::setsockopt(fd(), SOL_SOCKET, SO_DETACH_FILTER, &ignored, sizeof ignored) != 0)
+    throw refused(errno, "open " + object_ + " for everything");
+}
+
 void PacketSocket::reject_all() {
   sock_filter none = BPF_STMT(BPF_RET | BPF_K, 0);
   const sock_fprog program{1, &none};
@@ -109,8 +115,8 @@ PacketStatistics PacketSocket::statistics() noexcept {
   tpacket_stats_v3 since{};
   socklen_t length = sizeof since;
   if (::getsockopt(fd(), SOL_PACKET, PACKET_STATISTICS, &since, &length) != 0) since = {};
-  const std::uint32_t stored = since.tp_packets - since.tp_drops;
-  return {counts_->rx_packets.fetch_add(stored, std::memory_order_relaxed) + stored,
+  return {counts_->accepted.fetch_add(since.tp_packets, std::memory_order_relaxed) + since.tp_packets,
+          queue_->rx_packets(),
           counts_->rx_dropped.fetch_add(since.tp_drops, std::memory_order_relaxed) + since.tp_drops};
 }
 

@@ -2,7 +2,7 @@
 // kernel hands each frame to one member by its flow. The frames are copies: the traffic goes on to the kernel's stack.
 //
 // Owns descriptor and mapping. Set-up runs on the main thread; then the queue belongs to one worker, everything else
-// stays the main thread's. Nothing is received before accept_by().
+// stays the main thread's. Nothing is received before accept_by() or accept_all().
 #pragma once
 
 #include <atomic>
@@ -27,10 +27,11 @@ struct PacketSocketConfig {
   std::optional<std::uint16_t> fanout_group = std::nullopt;  // that of an earlier socket
 };
 
-// What the socket counted since it was made.
+// What the kernel counted since the socket was made.
 struct PacketStatistics {
-  std::uint64_t rx_packets = 0;  // put into the ring
-  std::uint64_t rx_dropped = 0;  // accepted by the filter and lost: no room in the ring
+  std::uint64_t accepted = 0;    // by the filter, or all if there is none
+  std::uint64_t rx_packets = 0;  // in the ring's blocks, as far as the reader has got
+  std::uint64_t rx_dropped = 0;  // no room in the ring
 };
 
 class PacketSocket {
@@ -49,6 +50,8 @@ class PacketSocket {
   // From here on frames arrive that the program (bpf::TapFilter's) accepts; swaps one program for another without a
   // gap. Throws SetupError.
   void accept_by(int program_fd);
+  // The same without a program: the kernel's way to one costs each frame more than counting in it.
+  void accept_all();
   // Nothing is accepted any more, once wait_for_receivers() has returned.
   void reject_all();
 
@@ -58,7 +61,7 @@ class PacketSocket {
 
  private:
   struct Counts {
-    std::atomic<std::uint64_t> rx_packets{0};
+    std::atomic<std::uint64_t> accepted{0};
     std::atomic<std::uint64_t> rx_dropped{0};
   };
 

@@ -139,6 +139,31 @@ def test_a_hundred_filters_one_after_the_other_lose_no_packet(lab, tmp_path, by)
 
 
 @needs_root()
+def test_a_tap_without_a_filter_gets_one_and_loses_it_again(lab, tmp_path):
+    """The socket counts alone before it has a program; the ledger is one."""
+    net = lab(queues=1)
+    path = tmp_path / "control.sock"
+    capture = net.capture("--mode", "afpacket", "--control", path, "--output", "none",
+                          "--summary", tmp_path / "ledger.json")
+    control = Control(path)
+
+    def seen():
+        return control.do("status")["totals"]["xdp_seen"]
+
+    sender = send_in_background(net, "--flows", 10, "--count", 60_000, "--rate", 20_000)
+    for wanted in ("src host 10.0.0.1", "", "udp"):
+        before = seen()
+        await_condition(lambda: seen() > before + 1000, 30, "a thousand packets")
+        control.do("filter", filter=wanted)
+    sent = report(sender)
+    status, _ = finish(capture)
+    assert status == 0, capture.log
+    run = ledger(tmp_path / "ledger.json")
+    assert_closed(run, [sent])
+    assert run["totals"]["passed"] > 500
+
+
+@needs_root()
 def test_a_wrong_filter_leaves_the_old_one(lab, tmp_path):
     net = lab()
     path, text = tmp_path / "control.sock", write(tmp_path / "filter.txt", "udp")

@@ -77,6 +77,7 @@ class Tap {
       : socket(PacketSocket::open(config)), counted(config.ignore_outgoing) {}
 
   void start(const char* filter = "") { socket.accept_by(counted.load(filter).get()); }
+  void start_unfiltered() { socket.accept_all(); }
   void stop() {
     socket.reject_all();
     fence_.wait();
@@ -93,12 +94,16 @@ class Tap {
       }
     }
   }
-  // What the three parties say, closed.
+  // What the four parties say, closed: the program, the socket, the ring's blocks, the reader.
   void expect_closed(std::uint64_t taken) {
     const bpf::TapCounters program = counted.counters();
-    const PacketStatistics statistics = socket.statistics();
     EXPECT_EQ(program.seen, program.accepted + program.rejected);
-    EXPECT_EQ(program.accepted, statistics.rx_packets + statistics.rx_dropped);
+    EXPECT_EQ(program.accepted, socket.statistics().accepted);
+    expect_ring_closed(taken);
+  }
+  void expect_ring_closed(std::uint64_t taken) {
+    const PacketStatistics statistics = socket.statistics();
+    EXPECT_EQ(statistics.accepted, statistics.rx_packets + statistics.rx_dropped);
     EXPECT_EQ(statistics.rx_packets, taken);
   }
 
@@ -131,6 +136,44 @@ TEST_F(PacketSocketTest, ReceivesWhatWasSentAsItWas) {
   }
   EXPECT_EQ(tap.counted.counters().seen, sent.size());
   tap.expect_closed(sent.size());
+}
+
+TEST_F(PacketSocketTest, ReceivesEverythingWithoutAProgram) {
+  Tap tap(config_for(near()));
+  Sender sender(far());
+  sender.send(udp(0));  // before the start: nobody's
+  tap.start_unfiltered();
+  for (std::uint16_t i = 0; i < 10; ++i) sender.send(udp(i, {i, 0}));
+  tap.stop();
+  sender.send(udp(0));
+  EXPECT_EQ(tap.take().size(), 10u);
+  EXPECT_EQ(tap.socket.statistics().accepted, 10u);
+  EXPECT_EQ(tap.counted.counters().seen, 0u);
+  tap.expect_ring_closed(10);
+}
+
+// The socket then has two counts of what it saw, one of which begins in between.
+TEST_F(PacketSocketTest, GetsAProgramWhileFramesArriveWithoutLosingOne) {
+  Tap tap(config_for(near()));
+  Sender sender(far());
+  tap.start_unfiltered();
+  std::atomic<bool> done{false};
+  std::thread traffic([&] {
+    while (!done) {
+      sender.send(udp(0));
+      if (sender.sent() % 256 == 0) std::this_thread::yield();
+    }
+  });
+  std::size_t taken = 0;
+  while (tap.socket.statistics().accepted < 500) taken += tap.take().size();
+  tap.start("tcp");
+  while (tap.counted.counters().rejected < 500) taken += tap.take().size();
+  done = true;
+  traffic.join();
+  tap.stop();
+  taken += tap.take().size();
+  EXPECT_EQ(tap.socket.statistics().accepted + tap.counted.counters().rejected, sender.sent());
+  tap.expect_ring_closed(taken);
 }
 
 TEST_F(PacketSocketTest, ClosesItsLedgerWhereTheRingOverflows) {
