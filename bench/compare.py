@@ -82,8 +82,9 @@ class Receivers:
         commands["engine_tap_bare"] = [*commands["engine_bare"], "--mode", "afpacket"]
         if self.yardstick:
             commands["yardstick"] = [self.yardstick / "rxref", "cap0", 1, seconds, wait]
-        # The engine pins its worker itself; its other threads share core 0 with the generator, as they would.
-        pin = [] if name.startswith("engine") else ["taskset", "-c", 1]
+        # Core 1 is the receiver's. Where the engine's worker spins there, its other threads share core 0 with the
+        # generator, as they would.
+        pin = [] if name.startswith("engine") and "tap" not in name else ["taskset", "-c", 1]
         child = subprocess.Popen([str(c) for c in ["ip", "netns", "exec", lab.cap, *pin, *commands[name]]], text=True,
                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                  cwd=self.yardstick if name == "yardstick" else None)
