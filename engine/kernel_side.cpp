@@ -40,7 +40,9 @@ KernelSide::KernelSide(const cli::Settings& settings, const cli::Log& log, const
       log_(log),
       listed_(read_operator_lists(settings)),
       stages_(plugins.uses() | stages_of(settings, listed_)),
-      filter_(cli::filter_text(settings), plugins.filters()) {}
+      filter_(cli::filter_text(settings), plugins.filters(),
+              settings.write_path.empty() || settings.capture_only ? KernelFilter::Plugins::decide
+                                                                   : KernelFilter::Plugins::all_is_wanted) {}
 
 void KernelSide::add_stages_to(bpf::RootConfig& config) const {
   add_stages(settings_, stages_.load(std::memory_order_relaxed), listed_, config);
@@ -133,7 +135,9 @@ void KernelSide::reload_filter() {
 }
 
 void KernelSide::set_plugin_filters(std::size_t plugin, const std::vector<std::string>& texts) {
+  const std::optional<bpf::FilterExpression> before = filter_.expression();
   filter_.set_plugin_texts(plugin, texts);
+  if (filter_.expression() == before) return;
   // Widened before the workers have the new plugin, narrowed once all of them have it: told each time.
   std::string members;
   JsonWriter(members).text("filter", filter_.expression().value_or(bpf::FilterExpression()).text());

@@ -4,8 +4,8 @@
 
 namespace engine {
 
-KernelFilter::KernelFilter(std::string operator_text, const std::vector<std::string>& plugins)
-    : operator_(std::move(operator_text)) {
+KernelFilter::KernelFilter(std::string operator_text, const std::vector<std::string>& plugins, Plugins say)
+    : operator_(std::move(operator_text)), say_(say) {
   for (const std::string& text : plugins) plugins_.push_back({text});
 }
 
@@ -15,6 +15,7 @@ std::optional<bpf::FilterExpression> KernelFilter::expression() const {
 }
 
 std::optional<bpf::FilterExpression> KernelFilter::joined() const {
+  if (say_ == Plugins::all_is_wanted) return bpf::kernel_filter(operator_, {});
   std::vector<std::string> all;
   for (const auto& texts : plugins_) all.insert(all.end(), texts.begin(), texts.end());
   return bpf::kernel_filter(operator_, all);

@@ -13,7 +13,8 @@ namespace engine {
 
 class KernelFilter {
  public:
-  KernelFilter(std::string operator_text, const std::vector<std::string>& plugins);
+  enum class Plugins { decide, all_is_wanted };  // all: --write takes what no plugin wants, too
+  KernelFilter(std::string operator_text, const std::vector<std::string>& plugins, Plugins say = Plugins::decide);
 
   // As it stands; nothing: everything.
   std::optional<bpf::FilterExpression> expression() const;
@@ -37,6 +38,7 @@ class KernelFilter {
   mutable std::mutex mutex_;
   Capture* capture_ = nullptr;
   std::string operator_;
+  Plugins say_;
   std::vector<std::vector<std::string>> plugins_;
 };
 

@@ -3,6 +3,8 @@
 import json
 import signal
 
+import pytest
+
 from conftest import ENGINE, finish, ledger, needs_root, refused, sh
 from test_reload import Output, events
 
@@ -62,6 +64,23 @@ def test_an_alternative_name_is_the_interface(lab, tmp_path):
     child.communicate(timeout=30)
     assert child.returncode == 0
     assert ledger(tmp_path / "summary")["queues"][0]["interface"] == "cap0"
+
+
+@pytest.mark.parametrize("option, written", [("", 4000), ("--capture-only", 1000)])
+def test_a_file_gets_also_what_no_plugin_wants_unless_plugins_choose(lab, tmp_path, option, written):
+    plugin = tmp_path / "pings.lua"
+    plugin.write_text('filter = "icmp" function on_packet(p) p:capture("a ping") end')
+    config = tmp_path / "engine.lua"
+    config.write_text(f'plugin "{plugin}" {{ deadline_ms = 60000 }}')
+    net = lab()
+    child = net.capture("--queues", 1, "--config", config, "--write", tmp_path / "out.pcapng", *option.split(),
+                        "--output", "none", "--summary", tmp_path / "summary")
+    sent = net.generate("--queues", 1, "--method", "tx", "--mix", "udp4=2,tcp4=1,icmp4=1", "--count", 4000, "--rate", 50_000)
+    assert refused(sent) == 0
+    assert finish(child)[0] == 0, child.log
+    run = ledger(tmp_path / "summary")
+    assert run["write"]["packets"] == run["totals"]["analysed"] == written
+    assert run["totals"]["passed"] == 4000 - written and run["totals"]["unaccounted"] == 0
 
 
 def test_what_no_plugin_wants_goes_to_the_stack_also_after_a_reload(lab, tmp_path):
