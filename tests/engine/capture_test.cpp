@@ -8,10 +8,14 @@
 #include <malloc.h>
 #include <sys/eventfd.h>
 
+#include <algorithm>
+#include <filesystem>
 #include <fstream>
+#include <set>
 #include <thread>
 
 #include "bpf/root_program.h"
+#include "engine/base/unique_fd.h"
 #include "engine/clock.h"
 #include "engine/gen/gen.h"
 #include "engine/session.h"
@@ -229,29 +233,40 @@ std::size_t resident_kib() {
   return 0;
 }
 
-std::size_t kernel_maps() {
-  std::size_t count = 0;
-  for (__u32 id = 0; bpf_map_get_next_id(id, &id) == 0;) ++count;
-  return count;
+// The ids of the maps that this process holds.
+std::set<__u32> own_maps() {
+  std::set<__u32> ids;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fdinfo")) {
+    std::ifstream info(entry.path());
+    for (std::string word; info >> word;)
+      if (__u32 id = 0; word == "map_id:" && info >> id) ids.insert(id);
+  }
+  return ids;
 }
 
+bool exists(__u32 map_id) { return UniqueFd(bpf_map_get_fd_by_id(map_id)).valid(); }
+
 TEST_F(CaptureTest, LeaksNeitherMemoryNorDescriptorsNorMapsOver100Rounds) {
-  const auto round = [this] {
+  std::set<__u32> maps;
+  const auto round = [&] {
     Session session(settings(), log_);
     session.start();
+    maps.merge(own_maps());
   };
   for (int i = 0; i < 5; ++i) round();  // what is allocated once and kept
-  const std::size_t descriptors = open_descriptors(), maps = kernel_maps(), kib = resident_kib();
+  const std::size_t descriptors = open_descriptors(), kib = resident_kib();
   for (int i = 0; i < 100; ++i) round();
   malloc_trim(0);
   EXPECT_EQ(open_descriptors(), descriptors);
   if (!kKeepsWhatWasFreed) {
     EXPECT_LE(resident_kib(), kib + 1024);
   }
-  // The kernel frees maps after a grace period; other programs' maps may come and go meanwhile.
-  const std::uint64_t until_ns = monotonic_ns() + 5'000'000'000;
-  while (kernel_maps() > maps && monotonic_ns() < until_ns) std::this_thread::yield();
-  EXPECT_LE(kernel_maps(), maps);
+  ASSERT_GE(maps.size(), 105u);
+  // The kernel frees maps after a grace period.
+  const std::uint64_t until_ns = monotonic_ns() + 60'000'000'000;
+  for (const __u32 id : maps)
+    while (exists(id) && monotonic_ns() < until_ns) std::this_thread::yield();
+  EXPECT_TRUE(std::ranges::none_of(maps, exists));
 }
 
 }  // namespace
