@@ -74,6 +74,12 @@ std::optional<std::uint32_t> rx_ring_entries(std::string_view interface_name) {
   return raw.rx_pending;
 }
 
+bool takes_vlan_tags_out(std::string_view interface_name) {
+  ethtool_value flags{};
+  flags.cmd = ETHTOOL_GFLAGS;
+  return ask(interface_name, &flags) && (flags.data & ETH_FLAG_RXVLAN) != 0;
+}
+
 std::vector<Statistic> statistics(std::string_view interface_name) {
   const std::uint32_t count = statistics_count(interface_name);
   if (count == 0) return {};

@@ -25,6 +25,8 @@ struct Statistic {
 std::optional<std::string> driver(std::string_view interface_name);
 std::optional<Channels> channels(std::string_view interface_name);
 std::optional<std::uint32_t> rx_ring_entries(std::string_view interface_name);
+// rx-vlan-offload: VLAN tags are taken out of the frames before a program sees them.
+bool takes_vlan_tags_out(std::string_view interface_name);
 
 // `ethtool -S`, in the driver's order and names; empty if it has none.
 std::vector<Statistic> statistics(std::string_view interface_name);

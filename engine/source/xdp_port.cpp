@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "xsk/ethtool.h"
 #include "xsk/explain.h"
 #include "xsk/netdev.h"
 #include "xsk/release.h"
@@ -269,6 +270,12 @@ void XdpPort::say_which_hints() {
       throw SetupError(ExitCode::machine_cannot, "--hints of " + link_.name, refusal, "leave it out");
     log_.info(link_.name + ": no hints from the NIC: " + refusal);
   }
+  // veth's peer leaves tags out only where its own stack made them, as a rule for the machine's own traffic.
+  if (link_.driver != "veth" && xsk::ethtool::takes_vlan_tags_out(link_.name))
+    log_.info(link_.name +
+              ": VLAN tags are taken out of the frames (rx-vlan-offload): filters and files do not see them, " +
+              ((hints & ROOT_HINT_VLAN) != 0 ? "plugins only where the driver tells them" : "nor do plugins") +
+              "; they stay in with: ethtool -K " + link_.name + " rxvlan off");
   if (hints == 0) return;
   std::string names;
   if ((hints & ROOT_HINT_HASH) != 0) names += ", hash";

@@ -101,5 +101,7 @@ def test_what_the_driver_does_not_know_is_not_made_up(machine):
     for hints, asked in (("auto", False), ("on", True)):
         records, log = hash_records(machine, ("--iface", "cap0", "--hints", hints), send)
         assert ("asks the driver for" in log) == asked
+        assert "VLAN tags are taken out of the frames (rx-vlan-offload)" in log
+        assert ("nor do plugins" in log) != asked and ("plugins only where the driver tells them" in log) == asked
         assert len(records) == 32
         assert {(rss_hash, source) for _, rss_hash, source in records} == {(0, "engine")}

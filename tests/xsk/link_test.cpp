@@ -131,6 +131,13 @@ TEST_F(LinkInLab, AnInterfaceThatGoesAwayIsNotWaitedForAsIfItWereThere) {
   EXPECT_FALSE(read_device_counters(link.ifindex));
 }
 
+TEST_F(LinkInLab, TellsWhetherVlanTagsAreTakenOut) {
+  EXPECT_TRUE(ethtool::takes_vlan_tags_out(near()));
+  ASSERT_TRUE(run("ethtool -K " + near() + " rxvlan off"));
+  EXPECT_FALSE(ethtool::takes_vlan_tags_out(near()));
+  EXPECT_FALSE(ethtool::takes_vlan_tags_out("nothere0"));
+}
+
 TEST_F(LinkInLab, CountersAndStatisticsCountPackets) {
   const unsigned ifindex = read_link(near()).ifindex;
   const auto before = read_device_counters(ifindex);
