@@ -163,4 +163,12 @@ class Flows {
   Line counts;
 };
 
+inline plugins::FlowOptions limits(double idle_s, double active_s, std::uint32_t max = 1000) {
+  plugins::FlowOptions options;
+  options.idle_ns = idle_s * 1e9;
+  options.active_ns = active_s * 1e9;
+  options.max_flows = max;
+  return options;
+}
+
 }  // namespace lab

@@ -1,5 +1,5 @@
 // AF_PACKET sockets on a veth pair in a namespace of the test's own: what arrives is what was sent, byte by byte, and
-// the three parties' counts agree with the sender's. Needs root.
+// sockets are refused by name. Needs root.
 #include "engine/tap/packet_socket.h"
 
 #include <gtest/gtest.h>
@@ -11,108 +11,13 @@
 #include <cstring>
 #include <thread>
 
-#include "bpf/tap_filter.h"
 #include "engine/base/error.h"
 #include "engine/cli/privileges.h"
 #include "engine/clock.h"
-#include "engine/gen/frame.h"
-#include "tests/xsk/lab.h"
+#include "tests/tap/rig.h"
 
-namespace engine {
+namespace engine::tap_test {
 namespace {
-
-using Bytes = std::vector<std::byte>;
-
-Bytes udp(std::uint32_t flow = 0, gen::VlanTags vlans = {}, std::uint16_t size = 100) {
-  const gen::FrameTemplate frame = gen::build_frame({}, gen::Kind::udp4, vlans, size);
-  Bytes bytes = frame.bytes;
-  gen::patch(frame.layout, {.flow = flow}, bytes.data());
-  return bytes;
-}
-
-// The same packet on its way back.
-Bytes answer(Bytes bytes) {
-  std::swap_ranges(bytes.begin() + 26, bytes.begin() + 30, bytes.begin() + 30);
-  std::swap_ranges(bytes.begin() + 34, bytes.begin() + 36, bytes.begin() + 36);
-  return bytes;
-}
-
-// Sends what it is given, as it is.
-class Sender {
- public:
-  explicit Sender(const std::string& interface) : fd_(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0)) {
-    to_.sll_family = AF_PACKET;
-    to_.sll_ifindex = static_cast<int>(xsk::read_link(interface).ifindex);
-  }
-  void send(const Bytes& bytes) {
-    if (::sendto(fd_.get(), bytes.data(), bytes.size(), 0, reinterpret_cast<const sockaddr*>(&to_), sizeof to_) ==
-        static_cast<ssize_t>(bytes.size()))
-      ++sent_;
-  }
-  std::uint64_t sent() const noexcept { return sent_; }
-
- private:
-  UniqueFd fd_;
-  sockaddr_ll to_{};
-  std::uint64_t sent_ = 0;
-};
-
-struct Seen {
-  Bytes bytes;
-  TappedFrame frame;
-};
-
-PacketSocketConfig config_for(const std::string& interface) {
-  PacketSocketConfig config;
-  config.interface_name = interface;
-  config.ifindex = xsk::read_link(interface).ifindex;
-  config.ring = ring_shape(kMinRing_bytes);
-  return config;
-}
-
-// A socket with its filter, as the capture has them.
-class Tap {
- public:
-  explicit Tap(const PacketSocketConfig& config)
-      : socket(PacketSocket::open(config)), counted(config.ignore_outgoing) {}
-
-  void start(const char* filter = "") { socket.accept_by(counted.load(filter).get()); }
-  void start_unfiltered() { socket.accept_all(); }
-  void stop() {
-    socket.reject_all();
-    fence_.wait();
-    EXPECT_TRUE(wait_for_last_block(socket.queue()));
-  }
-  std::vector<Seen> take() {
-    std::vector<Seen> all;
-    for (;;) {
-      const PacketBatch batch = socket.queue().receive(64);
-      if (batch.empty()) return all;
-      for (std::uint32_t i = 0; i < batch.size(); ++i) {
-        const std::byte* at = socket.frames() + batch[i].offset;
-        all.push_back({{at, at + batch[i].caplen}, batch[i]});
-      }
-    }
-  }
-  // What the four parties say, closed: the program, the socket, the ring's blocks, the reader.
-  void expect_closed(std::uint64_t taken) {
-    const bpf::TapCounters program = counted.counters();
-    EXPECT_EQ(program.seen, program.accepted + program.rejected);
-    EXPECT_EQ(program.accepted, socket.statistics().accepted);
-    expect_ring_closed(taken);
-  }
-  void expect_ring_closed(std::uint64_t taken) {
-    const PacketStatistics statistics = socket.statistics();
-    EXPECT_EQ(statistics.accepted, statistics.rx_packets + statistics.rx_dropped);
-    EXPECT_EQ(statistics.rx_packets, taken);
-  }
-
-  PacketSocket socket;
-  bpf::TapFilter counted;
-
- private:
-  ReceiverFence fence_;
-};
 
 using PacketSocketTest = xsk::test::Lab;
 
@@ -137,101 +42,6 @@ TEST_F(PacketSocketTest, ReceivesWhatWasSentAsItWas) {
   EXPECT_EQ(tap.counted.counters().seen, sent.size());
   tap.expect_closed(sent.size());
 }
-
-TEST_F(PacketSocketTest, ReceivesEverythingWithoutAProgram) {
-  Tap tap(config_for(near()));
-  Sender sender(far());
-  sender.send(udp(0));  // before the start: nobody's
-  tap.start_unfiltered();
-  for (std::uint16_t i = 0; i < 10; ++i) sender.send(udp(i, {i, 0}));
-  tap.stop();
-  sender.send(udp(0));
-  EXPECT_EQ(tap.take().size(), 10u);
-  EXPECT_EQ(tap.socket.statistics().accepted, 10u);
-  EXPECT_EQ(tap.counted.counters().seen, 0u);
-  tap.expect_ring_closed(10);
-}
-
-// The socket then has two counts of what it saw, one of which begins in between.
-TEST_F(PacketSocketTest, GetsAProgramWhileFramesArriveWithoutLosingOne) {
-  Tap tap(config_for(near()));
-  Sender sender(far());
-  tap.start_unfiltered();
-  std::atomic<bool> done{false};
-  std::thread traffic([&] {
-    while (!done) {
-      sender.send(udp(0));
-      if (sender.sent() % 256 == 0) std::this_thread::yield();
-    }
-  });
-  std::size_t taken = 0;
-  while (tap.socket.statistics().accepted < 500) taken += tap.take().size();
-  tap.start("tcp");
-  while (tap.counted.counters().rejected < 500) taken += tap.take().size();
-  done = true;
-  traffic.join();
-  tap.stop();
-  taken += tap.take().size();
-  EXPECT_EQ(tap.socket.statistics().accepted + tap.counted.counters().rejected, sender.sent());
-  tap.expect_ring_closed(taken);
-}
-
-TEST_F(PacketSocketTest, ClosesItsLedgerWhereTheRingOverflows) {
-  Tap tap(config_for(near()));
-  Sender sender(far());
-  tap.start();
-  while (sender.sent() < 2000) sender.send(udp(0, {}, 1514));
-  tap.stop();
-  const std::size_t taken = tap.take().size();
-  EXPECT_EQ(tap.counted.counters().seen, sender.sent());
-  EXPECT_GT(tap.socket.statistics().rx_dropped, 0u);
-  tap.expect_closed(taken);
-}
-
-// The fence, and the wait for the block that is open: also what is on its way when the filter is taken away is counted
-// and read.
-TEST_F(PacketSocketTest, ClosesItsLedgerWhenItStopsAmidTraffic) {
-  for (int round = 0; round < 10; ++round) {
-    Tap tap(config_for(near()));
-    std::atomic<bool> done{false};
-    std::atomic<std::uint64_t> sent{0};
-    std::thread traffic([&, name = far()] {
-      Sender sender(name);
-      while (!done) {
-        sender.send(udp(static_cast<std::uint32_t>(sender.sent() % 100)));
-        sent = sender.sent();
-      }
-    });
-    tap.start();
-    while (tap.counted.counters().seen < 500) std::this_thread::yield();
-    tap.stop();
-    const std::size_t taken = tap.take().size();
-    tap.expect_closed(taken);
-    const std::uint64_t later = sent + 10;
-    while (sent < later) std::this_thread::yield();
-    tap.expect_closed(taken);
-    done = true;
-    traffic.join();
-    EXPECT_TRUE(tap.take().empty());
-  }
-}
-
-TEST_F(PacketSocketTest, CountsWhatTheFilterRejects) {
-  Tap tap(config_for(near()));
-  Sender sender(far());
-  tap.start("vlan 42");
-  for (int i = 0; i < 10; ++i) {
-    sender.send(udp(0));
-    sender.send(udp(0, {42, 0}));
-    sender.send(udp(0, {43, 0}));
-  }
-  tap.stop();
-  const std::size_t taken = tap.take().size();
-  EXPECT_EQ(taken, 10u);
-  EXPECT_EQ(tap.counted.counters().rejected, 20u);
-  tap.expect_closed(taken);
-}
-
 TEST_F(PacketSocketTest, SeesBothDirectionsOrIgnoresWhatIsSent) {
   for (const bool fanout : {false, true}) {
     for (const bool ignore : {false, true}) {
@@ -432,4 +242,4 @@ TEST_F(PacketSocketTest, NamesAnInterfaceThatIsNotThere) {
 }
 
 }  // namespace
-}  // namespace engine
+}  // namespace engine::tap_test
