@@ -20,6 +20,7 @@ struct Subcommand {
 };
 
 constexpr Subcommand subcommands[] = {
+    {"pipeline", run_pipeline, "what each stage costs a packet, in memory"},
     {"tx", run_tx, "how many packets a second AF_XDP sends, and at which cost"},
 };
 
