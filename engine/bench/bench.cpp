@@ -21,6 +21,7 @@ struct Subcommand {
 
 constexpr Subcommand subcommands[] = {
     {"pipeline", run_pipeline, "what each stage costs a packet, in memory"},
+    {"rx", run_rx, "how many packets a second AF_XDP receives, and at which cost"},
     {"tx", run_tx, "how many packets a second AF_XDP sends, and at which cost"},
 };
 

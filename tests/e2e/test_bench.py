@@ -7,15 +7,13 @@ import os
 
 import pytest
 
-from conftest import needs_root, sh
+from conftest import ENGINE, needs_root, refused, sh
 
 LAST = os.cpu_count() - 1
 
 
 def run(lab, namespace, *options, status=0, **kwargs):
     """Runs `engine bench ...` to its end; returns its results."""
-    from conftest import ENGINE
-
     done = sh(*lab.inside(namespace, ENGINE, "bench", *options, "--json", "-"), check=False, timeout=300, **kwargs)
     assert done.returncode == status, done.stderr
     report = json.loads(done.stdout)
@@ -67,7 +65,80 @@ def test_tx_counts_what_the_kernel_took(lab):
     assert report["interface"]["driver"] == "veth" and report["interface"]["mode"] == "copy"
 
 
+def start(lab, kind, *options):
+    """Starts `engine bench ...` beside a generator, and returns once it is ready for packets."""
+    child = lab.start(lab.cap, ENGINE, "bench", kind, *options, "--json", "-")
+    # Byte by byte: what a buffered reader has taken beyond the line would be lost to communicate().
+    line = b""
+    while not line.endswith(b"ready\n"):
+        byte = os.read(child.stderr.fileno(), 1)
+        assert byte, line.decode()
+        line += byte
+    return child
+
+
+def finish(child, kind, status=0, timeout=120):
+    out, err = child.communicate(timeout=timeout)
+    assert child.returncode == status, err
+    report = json.loads(out)
+    check_format(report, kind)
+    return report
+
+
+@needs_root()
+def test_rx_counts_what_was_sent(lab):
+    pair = lab()  # fewer packets than the rings hold: none is lost however busy the machine is
+    child = start(pair, "rx", "--iface", "cap0", "--count", 2000, "--duration", 60, "--cpus", LAST, "--batch", 32)
+    sent = pair.generate("--count", 2000, "--rate", 50000, "--method", "tx", "--flows", 16)
+    assert refused(sent) == 0
+    report = finish(child, "rx")
+    got = values(report)
+    assert got["received"] == got["xdp_seen"] == [sent["sent"]] == [2000]
+    assert got["lost"] == got["unaccounted"] == got["rx_ring_full"] == [0]
+    assert got["rate_pps"][0] > 0 and got["cpu_ns_per_packet"][0] > 0 and 0 < got["packets_per_batch"][0] <= 32
+    assert got["cpu_ns_per_packet"][0] == pytest.approx(got["user_ns_per_packet"][0] + got["kernel_ns_per_packet"][0])
+    assert report["interface"]["mode"] == "copy" and report["results"][0]["params"]["batch"] == 32
+
+
+@needs_root()
+@pytest.mark.parametrize("wait", ["spin", "poll"])
+def test_rx_tells_each_queue_apart(lab, wait):
+    pair = lab(queues=2)
+    child = start(pair, "rx", "--iface", "cap0", "--rounds", 2, "--duration", 0.3, "--cpus", LAST, "--wait", wait)
+    generator = pair.start(pair.gen, ENGINE, "gen", "--iface", "gen0", "--queues", 2, "--method", "tx", "--flows", 16,
+                           "--rate", 20000)
+    report = finish(child, "rx")
+    generator.terminate()
+    whole, *queues = report["results"]
+    assert [queue["params"]["queue"] for queue in queues] == [0, 1] and whole["params"]["wait"] == wait
+    for index in range(3):
+        got = values(report, index)
+        assert len(got["rate_pps"]) == 2 and min(got["rate_pps"]) > 0
+        assert got["xdp_seen"][0] == got["received"][0] + got["lost"][0] and got["unaccounted"] == [0]
+    assert values(report)["received"][0] == sum(values(report, i)["received"][0] for i in (1, 2))
+    assert values(report, 1)["cpu_ns_per_packet"] is None  # one core serves both
+
+
+@needs_root()
+def test_rx_says_that_nothing_came(lab):
+    pair = lab()
+    done = sh(*pair.inside(pair.cap, ENGINE, "bench", "rx", "--iface", "cap0", "--patience", 0.05), check=False)
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.splitlines()[0].endswith("ready") and "no packet came" in done.stderr
+
+
+@needs_root()
+def test_rx_of_a_mode_that_is_not_to_be_had_is_refused(lab):
+    pair = lab()
+    done = sh(*pair.inside(pair.cap, ENGINE, "bench", "rx", "--iface", "cap0", "--mode", "zerocopy"), check=False)
+    assert done.returncode == 4 and len(done.stderr.splitlines()) == 1 and "zero-copy" in done.stderr
+
+
 REFUSED = [
+    (["rx"], "needs an interface"),
+    (["rx", "--iface", "lo", "--batch", "257"], "--batch 257"),
+    (["rx", "--iface", "lo", "--mode", "afpacket"], "--mode afpacket"),
+    (["rx", "--iface", "lo", "--count", "0"], "--count 0"),
     ([], "names nothing to measure"),
     (["txx"], "did you mean tx?"),
     (["tx"], "needs an interface"),
@@ -88,6 +159,6 @@ def test_bad_input_is_refused_in_one_line(engine, options, said):
 
 def test_help_names_every_command_and_each_has_its_own(engine):
     commands = [line.split()[0] for line in sh(engine, "bench", "--help").stdout.splitlines() if line.startswith("  ")]
-    assert "tx" in commands
+    assert {"rx", "tx"} <= set(commands)
     for command in commands:
         assert sh(engine, "bench", command, "--help").stdout.startswith(f"Usage: engine bench {command} ")
