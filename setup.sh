@@ -5,7 +5,7 @@ set -euo pipefail
 
 build=(build-essential pkg-config meson ninja-build clang llvm bpftool libbpf-dev libxdp-dev libluajit-5.1-dev
        libhwloc-dev libpcap-dev libcap-dev libmnl-dev libjansson-dev nettle-dev libelf-dev zlib1g-dev linux-libc-dev iproute2 ethtool git)
-test=(libgtest-dev libbenchmark-dev libabsl-dev libboost-dev python3 python3-pytest python3-scapy tshark tcpdump jq
+test=(libgtest-dev libbenchmark-dev libabsl-dev libboost-dev libreaderwriterqueue-dev python3 python3-pytest python3-scapy tshark tcpdump jq
       clang-format clang-tidy libclang-rt-14-dev procps iputils-ping zstd chromium fonts-dejavu-core)
 # What the report of the benchmarks embeds comes from npm, in the version and with the checksum of the lock file.
 page=$(dirname "$0")/bench/reporting/page
