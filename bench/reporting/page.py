@@ -125,4 +125,5 @@ def cell(one, first):
     exact = f' data-key="{escape(one.key)}" data-value="{one.value!r}"' if one.key else ""
     state = f' class="{one.state}"' if one.state else ""
     tag = 'th scope="row"' if first else "td"
-    return f"<{tag}{exact}{state}>{escape(one.text)}{spread}</{tag.split()[0]}>"
+    text = escape(one.text).replace("_", "_<wbr>") if first else escape(one.text)
+    return f"<{tag}{exact}{state}>{text}{spread}</{tag.split()[0]}>"

@@ -38,7 +38,7 @@ def report(runs, comparison=None):
     machines = distinct([machine(run["machine"]) for run in runs])
     warnings = [] if len(machines) == 1 else [
         f"These files come from {len(machines)} machines: figures of one are not comparable with those of another."]
-    times = sorted(run["time"] for run in runs)
+    times = sorted(run["time"].split(".")[0].replace("T", " ").rstrip("Z") + " UTC" for run in runs)
     when = times[0] if times[0] == times[-1] else f"{times[0]} to {times[-1]}"
     return Report(when, machines, warnings, front + parts)
 
@@ -66,17 +66,20 @@ def machine(described):
 def section(run, ident, title):
     labels = Labels(run["results"])
     made = Section(ident, title, facts(run, labels), run["command"])
-    table = values_table(run, ident, labels)
-    if table:
-        made.tables.append(table)
-        found = [charts.rates_over_sizes(f"{ident}-sizes", run, labels, table.ident)] if run["kind"] == "search" else []
-        found += [charts.percentile_curves(f"{ident}-curve", run, labels, table.ident)] if run["kind"] == "latency" else []
-        found += [charts.bars(f"{ident}-{metric}", words, run, metric, labels, table.ident)
-                  for metric, words in BARS.get(run["kind"], ())]
-        made.charts = [chart for chart in found if chart]
+    groups = alike(run["results"])
+    made.tables = [values_table(run, f"{ident}-values-{at}", ident, names, labels) for at, names in enumerate(groups)]
+
+    def table_of(metric):
+        return next((f"{ident}-values-{at}" for at, names in enumerate(groups) if metric in names), "")
+
+    found = [charts.rates_over_sizes(f"{ident}-sizes", run, labels, table_of("rate_pps"))] if run["kind"] == "search" else []
+    found += [charts.percentile_curves(f"{ident}-curve", run, labels, table_of("latency_p50_ns"))] if run["kind"] == "latency" else []
+    found += [charts.bars(f"{ident}-{metric}", words, run, metric, labels, table_of(metric))
+              for metric, words in BARS.get(run["kind"], ())]
+    made.charts = [chart for chart in found if chart]
     if run["ratios"]:
         made.tables.append(ratios_table(f"{ident}-ratios", "Ratios, made within each round", run["ratios"], run["kind"]))
-    if table:
+    if groups:
         made.tables.append(rounds_table(run, ident, labels))
     for result in run["results"]:
         made.notes += [f"{labels.of(result)}: {note}" for note in result["notes"]]
@@ -111,23 +114,34 @@ def setting(key, value):
     return f"{spelled(key)} {value}"
 
 
-def values_table(run, ident, labels):
-    names = distinct([name for result in run["results"] for name in result["values"]])
-    names.sort(key=lambda name: COLUMNS.index(name) if name in COLUMNS else len(COLUMNS))
-    if not names:
-        return None
+def alike(found):
+    """The columns of each table: results that have no value in common do not stand in one."""
+    groups = []
+    for result in found:
+        names = list(result["values"])
+        for group in [group for group in groups if set(group) & set(names)]:
+            names = distinct(group + names)
+            groups.remove(group)
+        if names:
+            groups.append(sorted(names, key=lambda name: COLUMNS.index(name) if name in COLUMNS else len(COLUMNS)))
+    return groups
+
+
+def values_table(run, ident, section_ident, names, labels):
     units = {name: unit_of(name, [found["median"] for result in run["results"] if (found := result["values"].get(name))])
              for name in names}
     rows = []
     for at, result in enumerate(run["results"]):
+        if not set(names) & set(result["values"]):
+            continue
         row = [Cell(labels.of(result))]
         for name in names:
             found = result["values"].get(name)
-            key = f"{ident}/{at}/{name}"
+            key = f"{section_ident}/{at}/{name}"
             row.append(Cell(units[name].text(found["median"]), units[name].spread(found), found["median"], key) if found
                        else Cell("not measured" if name in result["values"] else "–"))
         rows.append(row)
-    return Table(f"{ident}-values", "Medians; beneath, the lowest and the highest round", ["result", *(units[name].head() for name in names)],
+    return Table(ident, "Medians; beneath, the lowest and the highest round", ["result", *(units[name].head() for name in names)],
                  rows)
 
 

@@ -8,13 +8,11 @@ PACKETS = ((1, "pps"), (1e3, "kpps"), (1e6, "Mpps"))
 TIME = ((1, "ns"), (1e3, "µs"), (1e6, "ms"), (1e9, "s"))
 BYTES = ((1, "B"), (2**10, "KiB"), (2**20, "MiB"), (2**30, "GiB"))
 BYTE_RATE = ((1, "B/s"), (1e3, "kB/s"), (1e6, "MB/s"), (1e9, "GB/s"))
-# Longest ending first. A cost stays in ns: its readers compare it over tables and runs.
-ENDINGS = (
-    ("ns_per_packet", (1, "ns"), "per packet"), ("ns_per_operation", (1, "ns"), "per operation"),
-    ("cycles_per_packet", (1, ""), "cycles per packet"), ("bytes_per_s", BYTE_RATE, ""), ("per_packet", (1, ""), "per packet"),
-    ("pps", PACKETS, ""), ("bytes", BYTES, ""), ("ns", TIME, ""), ("percent", (1, "%"), ""), ("share", (1, ""), "share"),
-    ("seconds", (1, "s"), ""),
-)
+# Longest ending first.
+ENDINGS = (("bytes_per_s", BYTE_RATE), ("pps", PACKETS), ("bytes", BYTES), ("ns", TIME),
+           ("percent", ((1, "%"),)), ("seconds", ((1, "s"),)))
+# A cost stays in ns: its readers compare it over tables and runs.
+COST = re.compile(r"(?:(?P<what>.*)_)?(?P<unit>ns|cycles)_per_(?P<each>packet|operation|record|line|frame|call)")
 WORDS = {"cpu": "CPU", "rss": "RSS", "pss": "PSS", "xdp": "XDP"}
 
 
@@ -44,15 +42,13 @@ def span(series, text):
 
 def unit_of(name, values):
     """The unit of a column of this name that shows these values."""
-    for ending, steps, words in ENDINGS:
+    if cost := COST.fullmatch(name):
+        return Unit(f"{spelled(cost['what'])} per {cost['each']}" if cost["what"] else f"per {cost['each']}", 1, cost["unit"])
+    for ending, steps in ENDINGS:
         if name == ending or name.endswith("_" + ending):
-            front = spelled(name[: -len(ending)].strip("_"))
-            if isinstance(steps[0], tuple):
-                largest = max((abs(value) for value in values), default=0)
-                divisor, unit = [step for step in steps if largest >= step[0]][-1:][0] if largest >= 1 else steps[0]
-            else:
-                divisor, unit = steps
-            return Unit(" ".join(part for part in (front, words) if part) or ending, divisor, unit)
+            largest = max((abs(value) for value in values), default=0)
+            divisor, unit = max((step for step in steps if step[0] <= largest), default=steps[0])
+            return Unit(spelled(name[: -len(ending)].strip("_")) or ending, divisor, unit)
     return Unit(spelled(name), 1, "")
 
 

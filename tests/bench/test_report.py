@@ -39,7 +39,7 @@ def made(tmp_path_factory):
 @pytest.mark.parametrize("name, values, text", [
     ("rate_pps", [4_403_210], "4.40"), ("rate_pps", [999], "999"), ("cpu_ns_per_packet", [136.04], "136"),
     ("latency_p99_9_ns", [54_000], "54.0"), ("memory_bytes", [3 * 2**20], "3.00"), ("lost", [1_234_567], "1,234,567"),
-    ("unaccounted", [0], "0"), ("cycles_per_packet", [17.251], "17.3"), ("ns_per_operation", [0.0000123], "1.2e-05"),
+    ("unaccounted", [0], "0"), ("cycles_per_packet", [17.251], "17.3"), ("ns_per_record", [6.2], "6.20"), ("ns_per_operation", [0.0000123], "1.2e-05"),
 ])
 def test_numbers_as_people_read_them(name, values, text):
     assert units.unit_of(name, values).text(values[0]) == text
@@ -47,7 +47,8 @@ def test_numbers_as_people_read_them(name, values, text):
 
 @pytest.mark.parametrize("name, value, head", [
     ("rate_pps", 4e6, "rate, Mpps"), ("rate_pps", 4e4, "rate, kpps"), ("latency_p99_99_ns", 5e6, "p99.99, ms"),
-    ("cpu_ns_per_packet", 136, "CPU per packet, ns"), ("rate_bytes_per_s", 2e9, "rate, GB/s"), ("empty_polls", 3, "empty polls"),
+    ("cpu_ns_per_packet", 136, "CPU per packet, ns"), ("rate_bytes_per_s", 2e9, "rate, GB/s"), ("empty_polls", 3, "empty polls"), ("ns_per_line", 160, "per line, ns"), ("user_ns_per_packet", 9, "user per packet, ns"),
+    ("memory_bytes", 5, "memory, B"),
 ])
 def test_the_head_of_a_column_has_the_unit(name, value, head):
     assert units.unit_of(name, [value]).head() == head
