@@ -14,6 +14,7 @@ ExitCode run(std::span<char* const> args);
 // The subcommands, `args` being what follows their names.
 ExitCode run_pipeline(std::span<char* const> args);
 ExitCode run_rx(std::span<char* const> args);
+ExitCode run_search(std::span<char* const> args);
 ExitCode run_tx(std::span<char* const> args);
 
 }  // namespace engine::bench

@@ -134,7 +134,54 @@ def test_rx_of_a_mode_that_is_not_to_be_had_is_refused(lab):
     assert done.returncode == 4 and len(done.stderr.splitlines()) == 1 and "zero-copy" in done.stderr
 
 
+def across(pair):
+    """Options that send on the pair's other end."""
+    return ("--iface", "cap0", "--gen-iface", "gen0", "--gen-netns", pair.gen, "--cpus", LAST, "--gen-cpu", 0)
+
+
+@needs_root()
+def test_search_finds_a_rate_at_which_all_trials_were_without_loss(lab):
+    pair = lab()
+    # So few packets a trial that the rings hold them, however busy the machine: what is sent is received.
+    report = run(pair, pair.cap, "search", *across(pair), "--method", "tx", "--max-rate", 20000, "--trial", 0.05,
+                 "--sizes", "64,1518", "--flows", 4)
+    assert [result["params"] for result in report["results"]] == [
+        {"frame_bytes": 60, "wire_bytes": 64}, {"frame_bytes": 1514, "wire_bytes": 1518}]
+    for result in report["results"]:
+        rate = result["values"]["rate_pps"]["median"]
+        assert 0 < rate <= 20000
+        assert any("the sender goes no faster" in note for note in result["notes"])
+        assert len(result["trials"]) == 2  # the one at the limit, and its confirmation
+        for trial in result["trials"]:
+            assert trial["sent"] == trial["received"] == 1000 and trial["lost"] == 0 and trial["asked_pps"] == 20000
+
+
+@needs_root()
+def test_search_gives_no_rate_where_packets_are_lost_at_every_one(lab):
+    pair = lab(queues=2)
+    # The generator's second queue is nobody's: half of the packets go to the stack.
+    report = run(pair, pair.cap, "search", *across(pair), "--queues", 1, "--gen-queues", 2, "--method", "tx", "--flows",
+                 8, "--max-rate", 20000, "--min-rate", 15000, "--trial", 0.05, "--sizes", 128)
+    (result,) = report["results"]
+    assert result["values"]["rate_pps"]["rounds"] == [0]
+    assert any("at every rate" in note for note in result["notes"])
+    assert all(trial["lost"] > 0 and trial["sent"] == trial["received"] + trial["lost"] for trial in result["trials"])
+    assert [trial["asked_pps"] for trial in result["trials"]] == [20000, 15000]
+
+
+@needs_root()
+def test_search_in_a_namespace_that_is_not_there_is_refused(lab):
+    pair = lab()
+    done = sh(*pair.inside(pair.cap, ENGINE, "bench", "search", "--iface", "cap0", "--gen-iface", "gen0", "--gen-netns",
+                           "nosuch"), check=False)
+    assert done.returncode == 2 and done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1 and "--gen-netns nosuch" in done.stderr
+
+
 REFUSED = [
+    (["search", "--iface", "lo"], "give --gen-iface"),
+    (["search", "--iface", "lo", "--gen-iface", "lo", "--sizes", "63"], "--sizes 63"),
+    (["search", "--iface", "lo", "--gen-iface", "lo", "--resolution", "0"], "--resolution 0"),
     (["rx"], "needs an interface"),
     (["rx", "--iface", "lo", "--batch", "257"], "--batch 257"),
     (["rx", "--iface", "lo", "--mode", "afpacket"], "--mode afpacket"),
@@ -159,6 +206,6 @@ def test_bad_input_is_refused_in_one_line(engine, options, said):
 
 def test_help_names_every_command_and_each_has_its_own(engine):
     commands = [line.split()[0] for line in sh(engine, "bench", "--help").stdout.splitlines() if line.startswith("  ")]
-    assert {"rx", "tx"} <= set(commands)
+    assert {"rx", "search", "tx"} <= set(commands)
     for command in commands:
         assert sh(engine, "bench", command, "--help").stdout.startswith(f"Usage: engine bench {command} ")
