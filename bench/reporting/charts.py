@@ -12,9 +12,13 @@ PERCENTILES = ((50, "latency_p50_ns"), (90, "latency_p90_ns"), (99, "latency_p99
 
 
 def rates_over_sizes(ident, run, labels, table):
-    """Highest loss-free rate over frame size: a line for each name and setting. None if there are no two sizes."""
-    points = [(labels.without(result, "frame_bytes"), result["params"]["frame_bytes"], result["values"]["rate_pps"])
-              for result in run["results"] if "frame_bytes" in result["params"] and result["values"].get("rate_pps")]
+    """Highest loss-free rate over frame size: a line for each name and setting. None if there are no two sizes.
+
+    Sizes as RFC 2544 has them, with FCS (wire_bytes), where the file tells these too."""
+    with_fcs = all("wire_bytes" in result["params"] for result in run["results"])
+    key = "wire_bytes" if with_fcs else "frame_bytes"
+    points = [(labels.without(result, "frame_bytes", "wire_bytes"), result["params"][key], result["values"]["rate_pps"])
+              for result in run["results"] if key in result["params"] and result["values"].get("rate_pps")]
     sizes = sorted({size for _, size, _ in points})
     if len(sizes) < 2:
         return None
@@ -23,7 +27,7 @@ def rates_over_sizes(ident, run, labels, table):
     for label, size, series in points:
         lines.setdefault(label, {})[size] = series
     return Chart(ident, "Highest loss-free rate over frame size", {
-        "form": "lines", "x": list(range(len(sizes))), "ticks": [f"{size:,}" for size in sizes], "x_label": "frame, bytes",
+        "form": "lines", "x": list(range(len(sizes))), "ticks": [f"{size:,}" for size in sizes], "x_label": "frame with FCS, bytes" if with_fcs else "frame without FCS, bytes",
         "y_label": f"rate, {unit.name}", "log": False,
         "lines": [line(label, [found.get(size) for size in sizes], unit.divisor) for label, found in lines.items()],
     }, table)

@@ -27,7 +27,7 @@ class Labels:
     @staticmethod
     def _told(key, value):
         if key.endswith("_bytes"):
-            return f"{value} B"
+            return f"{spelled(key.removesuffix('_bytes'))} {value:,} B"
         if isinstance(value, str):
             return value
         if isinstance(value, bool):

@@ -20,6 +20,7 @@ BARS = {
     "pipeline": (("ns_per_packet", "Cost per packet by stage"),),
     "rx": (("rate_pps", "Rate received"),), "tx": (("rate_pps", "Rate sent"),), "fwd": (("rate_pps", "Rate forwarded"),),
 }
+WIDE = 9
 # What is most asked for stands left; whatever else a file has follows in its order.
 COLUMNS = ("rate_pps", "rate_bytes_per_s", "ns_per_packet", "ns_per_operation", "cpu_ns_per_packet", "user_ns_per_packet",
            "kernel_ns_per_packet", "cycles_per_packet", "memory_bytes", "buffer_bytes", "lost", "unaccounted")
@@ -76,15 +77,26 @@ def section(run, ident, title):
     found += [charts.percentile_curves(f"{ident}-curve", run, labels, table_of("latency_p50_ns"))] if run["kind"] == "latency" else []
     found += [charts.bars(f"{ident}-{metric}", words, run, metric, labels, table_of(metric))
               for metric, words in BARS.get(run["kind"], ())]
+    if run["kind"] == "micro":
+        costs = [(entry["name"].removesuffix(": ns_per_operation"), entry) for entry in run["ratios"] if entry["better"] == "lower" and "/" in entry["name"]]
+        found.append(charts.ratios(f"{ident}-against", "Cost against the peers", costs, f"{ident}-ratios",
+                                   "ratio of costs, logarithmic; left of 1 the first is faster") if costs else None)
     made.charts = [chart for chart in found if chart]
     if run["ratios"]:
         made.tables.append(ratios_table(f"{ident}-ratios", "Ratios, made within each round", run["ratios"], run["kind"]))
     if groups:
         made.tables.append(rounds_table(run, ident, labels))
-    for result in run["results"]:
-        made.notes += [f"{labels.of(result)}: {note}" for note in result["notes"]]
-    made.notes += [missing(entry) for entry in run["missing"]]
+    made.notes = notes(run["results"], labels) + [missing(entry) for entry in run["missing"]]
     return made
+
+
+def notes(found, labels):
+    """Each note once, with the results that it is of, unless it is of all."""
+    of = {}
+    for result in found:
+        for note in distinct(result["notes"]):
+            of.setdefault(note, []).append(labels.of(result))
+    return [note if len(names) == len(found) > 1 else f"{'; '.join(names)}: {note}" for note, names in of.items()]
 
 
 def missing(entry):
@@ -130,19 +142,23 @@ def alike(found):
 def values_table(run, ident, section_ident, names, labels):
     units = {name: unit_of(name, [found["median"] for result in run["results"] if (found := result["values"].get(name))])
              for name in names}
-    rows = []
+    rows = [[Cell("result"), *(Cell(units[name].head()) for name in names)]]
     for at, result in enumerate(run["results"]):
-        if not set(names) & set(result["values"]):
-            continue
-        row = [Cell(labels.of(result))]
-        for name in names:
-            found = result["values"].get(name)
-            key = f"{section_ident}/{at}/{name}"
-            row.append(Cell(units[name].text(found["median"]), units[name].spread(found), found["median"], key) if found
-                       else Cell("not measured" if name in result["values"] else "–"))
-        rows.append(row)
-    return Table(ident, "Medians; beneath, the lowest and the highest round", ["result", *(units[name].head() for name in names)],
-                 rows)
+        if set(names) & set(result["values"]):
+            rows.append([Cell(labels.of(result))] + [value_cell(result, name, units[name], f"{section_ident}/{at}/{name}")
+                                                     for name in names])
+    # Few results of many values read better downwards.
+    if len(names) > WIDE and len(rows) <= WIDE // 2:
+        rows = [list(column) for column in zip(*rows)]
+        rows[0][0] = Cell("value")
+    return Table(ident, "Medians; beneath, the lowest and the highest round", [cell.text for cell in rows[0]], rows[1:])
+
+
+def value_cell(result, name, unit, key):
+    found = result["values"].get(name)
+    if found:
+        return Cell(unit.text(found["median"]), unit.spread(found), found["median"], key)
+    return Cell("not measured" if name in result["values"] else "–")
 
 
 def rounds_table(run, ident, labels):

@@ -10,7 +10,7 @@ BYTES = ((1, "B"), (2**10, "KiB"), (2**20, "MiB"), (2**30, "GiB"))
 BYTE_RATE = ((1, "B/s"), (1e3, "kB/s"), (1e6, "MB/s"), (1e9, "GB/s"))
 # Longest ending first.
 ENDINGS = (("bytes_per_s", BYTE_RATE), ("pps", PACKETS), ("bytes", BYTES), ("ns", TIME),
-           ("percent", ((1, "%"),)), ("seconds", ((1, "s"),)))
+           ("percent", ((1, "%"),)), ("seconds", ((1, "s"),)), ("s", ((1, "s"),)))
 # A cost stays in ns: its readers compare it over tables and runs.
 COST = re.compile(r"(?:(?P<what>.*)_)?(?P<unit>ns|cycles)_per_(?P<each>packet|operation|record|line|frame|call)")
 WORDS = {"cpu": "CPU", "rss": "RSS", "pss": "PSS", "xdp": "XDP"}
@@ -64,6 +64,8 @@ def number(value):
     """Three digits that matter, also where they are zeros, so that a column reads as one; nothing is cut from a count."""
     if abs(value) >= 100 or value == 0:
         return f"{value:,.0f}"
+    if 0.9995 <= abs(value) < 1:
+        return f"{value:.5f}"  # a share: what is missing to the whole matters
     return f"{value:#.3g}" if abs(value) >= 1e-4 else f"{value:.1e}"
 
 

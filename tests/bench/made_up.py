@@ -35,7 +35,7 @@ def peers():
 
 
 def search():
-    made = [result("search", {"rate_pps": spread(rate * 1e6 / (1 + size / 2000))}, frame_bytes=size, mode=mode)
+    made = [result("search", {"rate_pps": spread(rate * 1e6 / (1 + size / 2000))}, frame_bytes=size - 4, wire_bytes=size, mode=mode)
             for mode, rate in (("copy", 4.4), ("afpacket", 1.3)) for size in (64, 128, 256, 512, 1024, 1280, 1518)]
     return document("search", made)
 
@@ -57,7 +57,8 @@ def pipeline():
 
 def micro():
     return document("micro", [result("spsc_single_ours", {"ns_per_operation": spread(1.1)}, record_bytes=16),
-                              result("spsc_single_boost", {"ns_per_operation": spread(2.9)}, record_bytes=16)])
+                              result("spsc_single_boost", {"ns_per_operation": spread(2.9)}, record_bytes=16)],
+                    [results.ratio("spsc/single: ours / boost: ns_per_operation", [1.1, 1.2], [2.9, 2.8], "lower")])
 
 
 EVERY_KIND = {"peers": peers, "search": search, "latency": latency, "pipeline": pipeline, "micro": micro}

@@ -39,7 +39,7 @@ def made(tmp_path_factory):
 @pytest.mark.parametrize("name, values, text", [
     ("rate_pps", [4_403_210], "4.40"), ("rate_pps", [999], "999"), ("cpu_ns_per_packet", [136.04], "136"),
     ("latency_p99_9_ns", [54_000], "54.0"), ("memory_bytes", [3 * 2**20], "3.00"), ("lost", [1_234_567], "1,234,567"),
-    ("unaccounted", [0], "0"), ("cycles_per_packet", [17.251], "17.3"), ("ns_per_record", [6.2], "6.20"), ("ns_per_operation", [0.0000123], "1.2e-05"),
+    ("unaccounted", [0], "0"), ("empty_polls_share", [0.99992], "0.99992"), ("trial_s", [0.1], "0.100"), ("cycles_per_packet", [17.251], "17.3"), ("ns_per_record", [6.2], "6.20"), ("ns_per_operation", [0.0000123], "1.2e-05"),
 ])
 def test_numbers_as_people_read_them(name, values, text):
     assert units.unit_of(name, values).text(values[0]) == text
@@ -130,7 +130,7 @@ def test_every_chart_is_drawn(shown, width, scheme):
     window.show(path, width, scheme)
     charts = window.evaluate(LOOK)
     assert {"peers-rate_pps", "peers-cpu_ns_per_packet", "search-sizes", "latency-curve", "pipeline-ns_per_packet",
-            "baseline-chart"} <= {chart["id"] for chart in charts}
+            "baseline-chart", "micro-against"} <= {chart["id"] for chart in charts}
     assert all(chart["colours"] > 5 and chart["within"] for chart in charts), charts
     assert window.evaluate("document.documentElement.scrollWidth") == width
     assert window.console == []  # also no fetch, and nothing that the page's policy refused

@@ -7,7 +7,7 @@ const SERIES = 8; // --series-1 to --series-8 in page.css
 const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3]];
 const ROW_PX = 44;
 // Ticks of an axis of ratios, as far as they fit.
-const RATIOS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.8, 0.9, 0.95, 1, 1.05, 1.1, 1.25, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
+const RATIOS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.33, 0.5, 0.67, 0.8, 0.9, 0.95, 1, 1.05, 1.1, 1.25, 1.5, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000];
 
 const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const font = (px) => `${px * uPlot.pxRatio}px ${getComputedStyle(document.body).fontFamily}`;
@@ -28,9 +28,9 @@ function lines_options(spec, readout) {
     label: line.label, stroke: series_colour(at), width: 2, dash: DASHES[Math.floor(at / SERIES) % DASHES.length],
     points: { show: true, size: 7, fill: style("--paper") },
   }));
-  const range = spec.log
-    ? (u, low, high) => [10 ** Math.floor(Math.log10(low)), 10 ** Math.ceil(Math.log10(high * 1.01))]
-    : (u, low, high) => [0, high * 1.08];
+  const of_all = (key) => spec.lines.flatMap((line) => line[key].filter((value) => value !== null));
+  const lowest = Math.min(...of_all("low")), highest = Math.max(...of_all("high"));
+  const range = spec.log ? [10 ** Math.floor(Math.log10(lowest)), 10 ** Math.ceil(Math.log10(highest * 1.01))] : [0, highest * 1.06];
   const last = spec.x[spec.x.length - 1], first = spec.x[0], edge = (last - first) * 0.04;
   return {
     scales: { x: { time: false, range: [first - edge, last + edge] }, y: { distr: spec.log ? 3 : 1, range } },
@@ -38,7 +38,7 @@ function lines_options(spec, readout) {
     axes: [axis({ label: spec.x_label, labelSize: 22, size: 30, splits: () => spec.x, values: () => spec.ticks, grid: { show: false } }),
            axis({ label: spec.y_label, labelSize: 22, size: 52, values: (u, ticks) => ticks.map(short),
                   ...(spec.log && { splits: (u, at, low, high) => decades(low, high) }) })],
-    legend: { live: false }, cursor: { y: false, drag: { x: false, y: false }, points: { size: 9 } },
+    legend: { live: false, show: spec.lines.length > 1 }, cursor: { y: false, drag: { x: false, y: false }, points: { size: 9 } },
     hooks: {
       draw: [(u) => spec.lines.forEach((line, at) => whiskers(u, spec.x, line, series_colour(at)))],
       setCursor: [(u) => { readout.textContent = told(spec, u.cursor.idx); }],
