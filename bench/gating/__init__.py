@@ -1,1 +1,0 @@
-"""The regression gate: measure the ratios again (measure), compare them with bench/baseline.json (judge)."""

@@ -1,1 +1,0 @@
-"""Makes the report of result files: read (common/results) -> sections of tables and charts -> Markdown and one HTML page."""
