@@ -1,63 +1,29 @@
-// The SPSC ring against boost::lockfree::spsc_queue, side by side: two pinned threads, the same records through the
-// same amount of memory, each queue by the fastest calls it has. One iteration moves kRecords records; the consumer
-// looks at each record and checks the sum.
+// The SPSC ring against boost::lockfree::spsc_queue and moodycamel::ReaderWriterQueue (where installed), side by side,
+// each by the fastest calls that it has:
 //
-//   single   one record at a time, each published       boost: push() and pop()
-//   batch64  64 records written, published once          boost: push(array, 64) and consume_all()
+//   single   one record at a time, each published    boost: push() and pop(); readerwriterqueue: try_enqueue() and
+//                                                    peek(), pop(), all of it in one block
+//   batch64  64 records written, published once      boost: push(array, 64) and consume_all(); the other has none
 //
-// Records are 8 to 32 bytes, length included. Needs two cores of its own: with other load compare the best of several
-// runs (--benchmark_repetitions=40 --benchmark_min_time=0.005).
-#include <benchmark/benchmark.h>
-#include <pthread.h>
-#include <sched.h>
-
-#include <array>
-#include <atomic>
+// run: spsc_bench [--benchmark_filter=...], or bench/micro --filter spsc for the ratios.
+#include <algorithm>
 #include <boost/lockfree/spsc_queue.hpp>
-#include <cstdint>
-#include <cstring>
-#include <memory>
 #include <span>
-#include <thread>
-#include <vector>
 
+#include "bench/spsc_rig.h"
 #include "engine/spsc.h"
+#ifdef HAVE_READERWRITERQUEUE
+#include <readerwriterqueue/readerwriterqueue.h>
+#endif
 
 namespace {
 
-constexpr std::uint64_t kRecords = 1u << 20;
-constexpr std::size_t kBatch = 64;
-constexpr std::size_t kRing_bytes = 1u << 20;
-
-// Word 0 is the length, word 1 the record's number.
-template <std::size_t Bytes>
-struct Record {
-  std::uint32_t words[Bytes / 4] = {Bytes};
-};
-static_assert(sizeof(Record<8>) == 8);
-
-// Asked once, before the first thread is pinned: threads inherit what their maker is bound to.
-std::vector<int> allowed_cpus() {
-  cpu_set_t allowed;
-  CPU_ZERO(&allowed);
-  sched_getaffinity(0, sizeof allowed, &allowed);
-  std::vector<int> cpus;
-  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
-    if (CPU_ISSET(cpu, &allowed)) cpus.push_back(cpu);
-  return cpus;
-}
-
-bool pin(pthread_t thread, std::size_t which) {
-  static const std::vector<int> cpus = allowed_cpus();
-  if (which >= cpus.size()) return false;
-  cpu_set_t one;
-  CPU_ZERO(&one);
-  CPU_SET(cpus[which], &one);
-  return pthread_setaffinity_np(thread, sizeof one, &one) == 0;
-}
+using bench::kQueueBytes;
+using bench::Record;
+using bench::Sum;
 
 template <std::size_t Bytes>
-class Ours {
+class Engine {
  public:
   bool push(const Record<Bytes>& record) {
     if (!ring_.push(std::as_bytes(std::span(&record, 1)))) return false;
@@ -72,24 +38,29 @@ class Ours {
     ring_.publish();
     return n;
   }
-  template <class Each>
-  std::size_t pop_one(Each each) {
+  std::size_t pop_one(Sum<Bytes>& sum) {
     const std::span<const std::byte> bytes = ring_.readable();
     if (bytes.empty()) return 0;
-    each(bytes.data());
+    sum(*reinterpret_cast<const Record<Bytes>*>(bytes.data()));
     ring_.consume(Bytes);
     return 1;
   }
-  template <class Each>
-  std::size_t pop_many(Each each) {
+  // In pieces: room is given back while the producer still writes.
+  std::size_t pop_many(Sum<Bytes>& sum) {
     const std::span<const std::byte> bytes = ring_.readable();
-    for (std::size_t at = 0; at < bytes.size(); at += Bytes) each(bytes.data() + at);
-    if (!bytes.empty()) ring_.consume(bytes.size());
-    return bytes.size() / Bytes;
+    const auto* const records = reinterpret_cast<const Record<Bytes>*>(bytes.data());
+    const std::size_t n = bytes.size() / Bytes;
+    for (std::size_t at = 0; at < n; at += kPiece) {
+      const std::size_t end = std::min(at + kPiece, n);
+      for (std::size_t i = at; i < end; ++i) sum(records[i]);
+      ring_.consume((end - at) * Bytes);
+    }
+    return n;
   }
 
  private:
-  engine::SpscRing ring_{kRing_bytes};
+  static constexpr std::size_t kPiece = 4096 / Bytes;
+  engine::SpscRing ring_{kQueueBytes};
 };
 
 template <std::size_t Bytes>
@@ -97,84 +68,57 @@ class Boost {
  public:
   bool push(const Record<Bytes>& record) { return queue_.push(record); }
   std::size_t push(const Record<Bytes>* records, std::size_t n) { return queue_.push(records, n); }
-  template <class Each>
-  std::size_t pop_one(Each each) {
+  std::size_t pop_one(Sum<Bytes>& sum) {
     Record<Bytes> record;
     if (!queue_.pop(record)) return 0;
-    each(&record);
+    sum(record);
     return 1;
   }
-  template <class Each>
-  std::size_t pop_many(Each each) {
-    return queue_.consume_all([&each](const Record<Bytes>& record) { each(&record); });
+  std::size_t pop_many(Sum<Bytes>& sum) {
+    return queue_.consume_all([&sum](const Record<Bytes>& record) { sum(record); });
   }
 
  private:
-  boost::lockfree::spsc_queue<Record<Bytes>, boost::lockfree::capacity<kRing_bytes / Bytes>> queue_;
+  boost::lockfree::spsc_queue<Record<Bytes>, boost::lockfree::capacity<kQueueBytes / Bytes>> queue_;
 };
 
-// What either side does when it must wait. A yield, for both queues alike: two spinning sides fall into lock-step, one
-// record at a time, or not, by chance, and then measure the machine's cache-to-cache latency instead of the queue.
-void wait_a_little() { std::this_thread::yield(); }
-
-template <class Queue, std::size_t Bytes, bool Batch>
-void move_records(benchmark::State& state) {
-  auto queue = std::make_unique<Queue>();
-  std::atomic<std::uint64_t> rounds{0}, finished{0}, sum{0};
-  std::thread consumer([&] {
-    std::uint64_t total = 0;
-    for (std::uint64_t round = 0;; ++round) {
-      while (rounds.load(std::memory_order_acquire) == round) wait_a_little();
-      if (rounds.load(std::memory_order_acquire) == UINT64_MAX) return;
-      const auto each = [&total](const void* record) {
-        Record<Bytes> copy;
-        std::memcpy(&copy, record, sizeof copy);
-        total += copy.words[1];
-        if constexpr (Bytes > 8) total += copy.words[Bytes / 4 - 1];  // zero: its line has to be fetched all the same
-      };
-      for (std::uint64_t got = 0; got < kRecords;) {
-        const std::size_t n = Batch ? queue->pop_many(each) : queue->pop_one(each);
-        if (n == 0) wait_a_little();
-        got += n;
-      }
-      sum.store(total, std::memory_order_relaxed);
-      finished.store(round + 1, std::memory_order_release);
-    }
-  });
-  if (!pin(pthread_self(), 0) || !pin(consumer.native_handle(), 1)) state.SkipWithError("needs two cores");
-
-  // Made beforehand: what making a record costs is not the queue's.
-  std::array<Record<Bytes>, kBatch> batch;
-  for (std::size_t i = 0; i < kBatch; ++i) batch[i].words[1] = static_cast<std::uint32_t>(i);
-  std::uint64_t done = 0;
-  for (auto _ : state) {
-    rounds.store(++done, std::memory_order_release);
-    for (std::uint64_t sent = 0; sent < kRecords; sent += kBatch) {
-      for (std::size_t i = 0; i < kBatch;) {
-        const std::size_t n = Batch ? queue->push(batch.data() + i, kBatch - i) : queue->push(batch[i]) ? 1 : 0;
-        if (n == 0) wait_a_little();
-        i += n;
-      }
-    }
-    while (finished.load(std::memory_order_acquire) != done) wait_a_little();
+#ifdef HAVE_READERWRITERQUEUE
+template <std::size_t Bytes>
+class Moodycamel {
+ public:
+  bool push(const Record<Bytes>& record) { return queue_.try_enqueue(record); }
+  std::size_t pop_one(Sum<Bytes>& sum) {
+    const Record<Bytes>* const record = queue_.peek();
+    if (record == nullptr) return 0;
+    sum(*record);
+    queue_.pop();
+    return 1;
   }
-  rounds.store(UINT64_MAX, std::memory_order_release);
-  consumer.join();
-  if (sum.load() != done * (kRecords / kBatch) * (kBatch * (kBatch - 1) / 2))
-    state.SkipWithError("records were lost or changed");
-  state.SetItemsProcessed(static_cast<std::int64_t>(done * kRecords));
+
+ private:
+  moodycamel::ReaderWriterQueue<Record<Bytes>, kQueueBytes / Bytes> queue_{kQueueBytes / Bytes - 1};
+};
+#endif
+
+template <std::size_t Bytes>
+void add() {
+  bench::add_spsc<Engine<Bytes>, Bytes, false>("engine");
+  bench::add_spsc<Boost<Bytes>, Bytes, false>("boost");
+#ifdef HAVE_READERWRITERQUEUE
+  bench::add_spsc<Moodycamel<Bytes>, Bytes, false>("readerwriterqueue");
+#endif
+  bench::add_spsc<Engine<Bytes>, Bytes, true>("engine");
+  bench::add_spsc<Boost<Bytes>, Bytes, true>("boost");
 }
-
-#define SPSC_PAIR(bytes)                                                                                 \
-  BENCHMARK(move_records<Ours<bytes>, bytes, false>)->Name("spsc/single/ours/" #bytes)->UseRealTime();   \
-  BENCHMARK(move_records<Boost<bytes>, bytes, false>)->Name("spsc/single/boost/" #bytes)->UseRealTime(); \
-  BENCHMARK(move_records<Ours<bytes>, bytes, true>)->Name("spsc/batch64/ours/" #bytes)->UseRealTime();   \
-  BENCHMARK(move_records<Boost<bytes>, bytes, true>)->Name("spsc/batch64/boost/" #bytes)->UseRealTime()
-
-SPSC_PAIR(8);
-SPSC_PAIR(16);
-SPSC_PAIR(32);
 
 }  // namespace
 
-BENCHMARK_MAIN();
+int main(int count, char** arguments) {
+  add<8>();
+  add<16>();
+  add<32>();
+  benchmark::Initialize(&count, arguments);
+  if (benchmark::ReportUnrecognizedArguments(count, arguments)) return 1;
+  benchmark::RunSpecifiedBenchmarks();
+  benchmark::Shutdown();
+}

@@ -1,4 +1,4 @@
-// Many entries of a map at a time: written by batch where the kernel can (5.6), else one by one. Set-up code.
+// Many entries of a map at a time: written and read by batch where the kernel can (5.6), else one by one. Set-up code.
 #pragma once
 
 #include <cstddef>
@@ -19,7 +19,7 @@ void put_entries(int map_fd, std::span<const Key> keys, const Value& value, cons
   put_entries(map_fd, std::as_bytes(keys), sizeof(Key), std::as_bytes(std::span(&value, 1)), what);
 }
 
-// Sees each entry. What is added or taken out meanwhile may be seen or not.
+// Sees each entry. What is added or taken out meanwhile may be seen or not. Throws SetupError.
 void each_entry(int map_fd, std::size_t key_bytes, std::size_t value_bytes,
                 const std::function<void(const void* key, const void* value)>& see);
 

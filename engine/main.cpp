@@ -7,6 +7,7 @@
 #include <string>
 
 #include "engine/base/error.h"
+#include "engine/bench/bench.h"
 #include "engine/check/check.h"
 #include "engine/cli/log.h"
 #include "engine/cli/settings.h"
@@ -38,6 +39,8 @@ ExitCode run(std::span<char* const> args, engine::cli::Log& log) {
       return print(engine::cli::version_text());
     case Command::dump:
       return print(engine::cli::configuration_text(settings));
+    case Command::bench:
+      return engine::bench::run(settings.command_args);
     case Command::check:
       return engine::check::run(settings.command_args);
     case Command::generate:

@@ -56,19 +56,21 @@ void Worker::run() noexcept {
   analysis_.touch();
   while (control_.phase.load(std::memory_order_acquire) == RunControl::running) {
     if (control_.lane_changes.load(std::memory_order_acquire) != changes_seen_) change_lanes();
-    std::uint32_t received = 0;
-    for (Lane* lane : served_) received += serve(*lane);
-    if (received == 0) {
-      idle();
-    } else {
-      add(polls_, 1);
-      empty_rounds_ = 0;
-      // Longer batches pay off only when there is more waiting than a batch takes.
-      batch_packets_ = received >= batch_packets_ * served_.size() ? kMaxBatchPackets : kBatchPackets;
-    }
+    if (serve_all() == 0) idle();
   }
   drain();
   cpu_ns_ = thread_cpu_ns();
+}
+
+std::uint32_t Worker::serve_all() noexcept {
+  std::uint32_t received = 0;
+  for (Lane* lane : served_) received += serve(*lane);
+  if (received == 0) return 0;
+  add(polls_, 1);
+  empty_rounds_ = 0;
+  // Longer batches pay off only when there is more waiting than a batch takes.
+  batch_packets_ = received >= batch_packets_ * served_.size() ? kMaxBatchPackets : kBatchPackets;
+  return received;
 }
 
 // The receive path, top-down: look, decode, plugins, publish, count; the batch gives its frames back as it goes.

@@ -85,6 +85,9 @@ class Worker {
 
   // The thread's body. Returns after the phase is draining and the rings are empty.
   void run() noexcept;
+  // One look at every queue that is served; how many packets that brought. The thread's step, and what measurements in
+  // memory call instead of run().
+  std::uint32_t serve_all() noexcept;
 
   std::uint64_t polls() const noexcept { return polls_.load(std::memory_order_relaxed); }
   std::uint64_t empty_polls() const noexcept { return empty_polls_.load(std::memory_order_relaxed); }

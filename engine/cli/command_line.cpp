@@ -17,7 +17,8 @@ struct Subcommand {
   Command command;
   std::string_view help;
 };
-constexpr Subcommand subcommands[] = {{"check", Command::check, "tell what is wrong with a plugin and what it costs"},
+constexpr Subcommand subcommands[] = {{"bench", Command::bench, "measure this machine"},
+                                      {"check", Command::check, "tell what is wrong with a plugin and what it costs"},
                                       {"gen", Command::generate, "generate traffic"}};
 
 [[noreturn]] void unknown_command(std::string_view word) {

@@ -17,7 +17,7 @@
 
 namespace engine::cli {
 
-enum class Command { capture, check, generate, help, version, dump };
+enum class Command { capture, bench, check, generate, help, version, dump };
 enum class WaitMode { automatic, spin, poll };
 enum class OutputFormat { automatic, json, pretty };
 enum class Outgoing { mark, ignore };

@@ -99,7 +99,7 @@ std::unique_ptr<Sender> make_sender(const Settings& settings, const xsk::Link& l
     obstacle = "at this rate it can sleep between packets";
   if (settings.method == Method::tx || !obstacle.empty()) {
     if (settings.method == Method::automatic) report.notes.push_back("method tx: " + obstacle);
-    return std::make_unique<TxSender>(link, settings.queues, traffic, replay, settings.loops);
+    return std::make_unique<TxSender>(link, settings.queues, traffic, replay, settings.loops, settings.tx);
   }
   const unsigned cpu = *cpu_for(settings.queues[0], link.rx_queues);
   auto sender =
@@ -127,7 +127,9 @@ Outcome send(const Settings& settings) {
   const auto sender = make_sender(settings, link, traffic, replay ? &*replay : nullptr, outcome.report);
   Interrupts interrupts;
   const NotTaken before = read_counters(link);
+  const ThreadMeter meter;
   sender->run(load, interrupts, outcome.report);
+  outcome.report.cost = meter.cost();
   outcome.report.not_taken = difference(read_counters(link), before);
   if (!sender->failure().empty()) outcome.failure = sender->failure();
   if (!outcome.failure.empty() && outcome.report.total.packets == 0)

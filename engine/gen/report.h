@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/gen/spec.h"
+#include "engine/thread_meter.h"
 
 namespace engine::gen {
 
@@ -35,6 +36,7 @@ struct NotTaken {
 struct Report {
   std::string target;  // the interface or the file
   std::string method;  // "live", "tx" or "file"
+  std::string mode;    // tx: as the first socket got it
   double seconds = 0;
   Sent total;  // what the kernel took: completions, packets the live program made
   std::vector<std::pair<std::uint32_t, Sent>> queues;  // tx: by queue number
@@ -43,6 +45,7 @@ struct Report {
   std::uint64_t stamped = 0;          // carry a sequence number and a time stamp
   std::uint64_t unfinished = 0;       // tx: handed over, and not completed when the run ended
   std::optional<NotTaken> not_taken;  // nothing for files
+  ThreadCost cost;                    // of the sending thread, set-up apart
   std::vector<std::string> notes;
   bool interrupted = false;
 };

@@ -9,15 +9,24 @@
 #include "engine/cli/options.h"
 #include "engine/gen/pacer.h"
 #include "engine/gen/spec.h"
+#include "xsk/mode.h"
 
 namespace engine::gen {
 
 enum class Method { automatic, live, tx };
 
+// How AF_XDP sockets are bound, and after how many packets the kernel is told. What one system call sends in copy mode
+// is 32 (TX_BATCH_SIZE in net/xdp/xsk.c): more only wait in the ring.
+struct TxTuning {
+  xsk::RequestedMode mode = xsk::RequestedMode::automatic;
+  std::uint32_t batch = 32;
+};
+
 struct Settings {
   std::string interface_name;
   std::string write_path;
   Method method = Method::automatic;
+  TxTuning tx;  // `engine bench tx` varies it
   std::vector<std::uint32_t> queues{0};
   double rate_pps = 0;
   std::uint64_t count = 0;

@@ -14,8 +14,6 @@ namespace engine::gen {
 namespace {
 
 constexpr std::uint32_t frames_per_queue = 1024;
-// What one system call sends in copy mode (TX_BATCH_SIZE in net/xdp/xsk.c): more only wait in the ring.
-constexpr std::uint32_t packets_per_wakeup = 32;
 constexpr std::uint64_t stuck_ns = 1'000'000'000;
 // Packets that fall due within a slice are sent together: short enough that a burst fits the rings it meets, long
 // enough that sleeping pays.
@@ -25,7 +23,7 @@ constexpr std::uint64_t look_ns = 1'000'000;  // between two looks for a signal
 std::uint32_t chunk_bytes(std::size_t longest_bytes) { return longest_bytes <= 2048 ? 2048 : 4096; }
 
 xsk::SocketConfig socket_config(const xsk::Link& link, std::uint32_t queue, std::span<std::byte> umem,
-                                std::uint32_t chunk) {
+                                std::uint32_t chunk, xsk::RequestedMode mode) {
   xsk::SocketConfig config;
   config.interface_name = link.name;
   config.ifindex = link.ifindex;
@@ -34,6 +32,7 @@ xsk::SocketConfig socket_config(const xsk::Link& link, std::uint32_t queue, std:
   config.chunk_bytes = chunk;
   config.tx_entries = frames_per_queue;
   config.tx_frames = frames_per_queue;
+  config.mode = mode;
   return config;
 }
 
@@ -42,14 +41,15 @@ xsk::SocketConfig socket_config(const xsk::Link& link, std::uint32_t queue, std:
 // One queue's socket with its memory, and the batch that is being filled.
 class TxLane {
  public:
-  TxLane(const xsk::Link& link, std::uint32_t queue, std::uint32_t chunk)
+  TxLane(const xsk::Link& link, std::uint32_t queue, std::uint32_t chunk, const TxTuning& tuning)
       : queue_(queue),
+        batch_packets_(tuning.batch),
         memory_(std::size_t{frames_per_queue} * chunk, 0, numa::NodeMemory::Populate::now),
-        socket_(xsk::Socket::open(socket_config(link, queue, memory_.bytes(), chunk))) {}
+        socket_(xsk::Socket::open(socket_config(link, queue, memory_.bytes(), chunk, tuning.mode))) {}
 
   // The next frame's memory; empty where the kernel still has all frames.
   std::span<std::byte> buffer() noexcept {
-    if (!batch_) batch_.emplace(socket_.tx_queue().reserve(packets_per_wakeup));
+    if (!batch_) batch_.emplace(socket_.tx_queue().reserve(batch_packets_));
     return batch_->buffer();
   }
   void push(std::uint32_t length) noexcept {
@@ -74,12 +74,14 @@ class TxLane {
   }
 
   std::uint32_t queue() const noexcept { return queue_; }
+  xsk::ObtainedMode mode() const noexcept { return socket_.mode(); }
   std::uint64_t bytes() const noexcept { return bytes_; }
   xsk::TxQueue& ring() noexcept { return socket_.tx_queue(); }
 
  private:
   // Destroyed in reverse order: the batch, then the socket, then the memory it sends from.
   std::uint32_t queue_;
+  std::uint32_t batch_packets_;
   std::uint64_t bytes_ = 0;
   numa::NodeMemory memory_;
   xsk::Socket socket_;
@@ -87,21 +89,22 @@ class TxLane {
 };
 
 TxSender::TxSender(const xsk::Link& link, const std::vector<std::uint32_t>& queues, Traffic& traffic,
-                   const Replay* replay, std::uint64_t loops)
+                   const Replay* replay, std::uint64_t loops, const TxTuning& tuning)
     : interface_name_(link.name),
       traffic_(traffic),
       replay_(replay),
       replay_left_(replay == nullptr || loops == 0 ? UINT64_MAX : replay->frames.size() * loops),
-      flow_keeps_queue_(replay != nullptr || traffic.flows().flows() >= queues.size()) {
+      flow_keeps_queue_(replay != nullptr || traffic.flows().flows() >= queues.size()),
+      batch_(tuning.batch) {
   const std::uint32_t chunk = chunk_bytes(replay ? replay->longest_bytes : traffic.longest_bytes());
   xsk::raise_memlock_limit();
-  for (std::uint32_t queue : queues) lanes_.push_back(std::make_unique<TxLane>(link, queue, chunk));
+  for (std::uint32_t queue : queues) lanes_.push_back(std::make_unique<TxLane>(link, queue, chunk, tuning));
 }
 
 TxSender::~TxSender() = default;
 
 TxLane& TxSender::lane_of(std::uint32_t flow, std::uint64_t number) noexcept {
-  return *lanes_[flow_keeps_queue_ ? flow % lanes_.size() : number / packets_per_wakeup % lanes_.size()];
+  return *lanes_[flow_keeps_queue_ ? flow % lanes_.size() : number / batch_ % lanes_.size()];
 }
 
 // Waits until a frame is free. False if the kernel takes no packets for a second, or says that it cannot.
@@ -195,6 +198,7 @@ void TxSender::run(const Load& load, Interrupts& interrupts, Report& report) {
   }
   finish();
   report.method = "tx";
+  report.mode = xsk::to_string(lanes_.front()->mode());
   report.seconds = run_seconds(pacer, start_ns, last_sent_ns, handed_over_);
   for (const auto& lane : lanes_) {
     const Sent sent{lane->ring().completed(), lane->bytes()};

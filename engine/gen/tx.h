@@ -14,6 +14,7 @@
 
 #include "engine/gen/capture_file.h"
 #include "engine/gen/sender.h"
+#include "engine/gen/settings.h"
 #include "engine/gen/traffic.h"
 #include "xsk/link.h"
 
@@ -26,7 +27,7 @@ class TxSender final : public Sender {
   // Opens a socket on each queue. `traffic` or, if it is not null, `replay` (`loops` times, 0: for ever) is sent; both
   // outlive the sender. Throws SetupError.
   TxSender(const xsk::Link& link, const std::vector<std::uint32_t>& queues, Traffic& traffic, const Replay* replay,
-           std::uint64_t loops);
+           std::uint64_t loops, const TxTuning& tuning = {});
   ~TxSender() override;
 
   void run(const Load& load, Interrupts& interrupts, Report& report) override;
@@ -46,6 +47,7 @@ class TxSender final : public Sender {
   std::uint64_t replay_left_;  // packets
   std::size_t replay_next_ = 0;
   bool flow_keeps_queue_;
+  std::uint32_t batch_;
   std::vector<std::unique_ptr<TxLane>> lanes_;
   std::uint64_t handed_over_ = 0;
   std::uint64_t stamped_ = 0;

@@ -1,0 +1,185 @@
+#include "engine/bench/receiver.h"
+
+#include <pthread.h>
+#include <sys/eventfd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+
+#include "numa/memory.h"
+
+namespace engine::bench {
+namespace {
+
+cli::Settings settings_of(const ReceiverConfig& config, const Shared& shared) {
+  cli::Settings settings;
+  settings.interfaces = {config.interface};
+  settings.queues = shared.queues;
+  settings.mode = shared.mode;
+  settings.cpus = shared.cpus;
+  settings.wait = shared.wait;
+  settings.take_all = config.take_all;
+  return settings;
+}
+
+UniqueFd event() {
+  UniqueFd fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!fd.valid()) throw SetupError(ExitCode::runtime_failure, "create an eventfd", std::strerror(errno));
+  return fd;
+}
+
+}  // namespace
+
+Receiver::Receiver(const ReceiverConfig& config, const Shared& shared, const cli::Log& log)
+    : settings_(settings_of(config, shared)), capture_(settings_, log), first_(event()), done_(event()) {
+  if (port().mode() == "afpacket")
+    throw SetupError(ExitCode::machine_cannot, "interface " + port().link().name, "AF_XDP cannot take its packets",
+                     "the warning before this says why and what helps");
+  control_.limit = config.limit;
+  control_.first_fd = first_.get();
+  control_.done_fd = done_.get();
+  for (const CaptureShare& share : capture_.shares()) {
+    std::vector<Lane*> lanes;
+    for (Lane* lane : share.lanes)
+      if (lane->wanted) lanes.push_back(lane);
+    workers_.push_back(std::make_unique<DropWorker>(
+        std::move(lanes), control_,
+        DropWorker::Config{.batch = shared.batch, .spin = capture_.spins(), .watch_gaps = config.watch_gaps}));
+  }
+}
+
+Receiver::~Receiver() { stop(); }
+
+void Receiver::start() {
+  std::vector<unsigned> cpus;
+  for (const CaptureShare& share : capture_.shares()) cpus.push_back(share.cpu);
+  numa::keep_this_thread_off(cpus);
+  try {
+    for (std::size_t i = 0; i < workers_.size(); ++i) {
+      threads_.emplace_back([this, i, cpu = cpus[i]] {
+        pthread_setname_np(pthread_self(), ("receiver " + std::to_string(i)).c_str());
+        numa::pin_this_thread(cpu);  // it was placed on a core of ours, so this cannot fail
+        workers_[i]->run();
+      });
+    }
+  } catch (const std::system_error& error) {
+    throw SetupError(ExitCode::runtime_failure, "start the workers' threads", error.what(), "see ulimit -u");
+  }
+  capture_.start();
+}
+
+void Receiver::stop() {
+  if (std::exchange(stopped_, true)) return;
+  capture_.stop();
+  control_.ending.store(true, std::memory_order_release);
+  for (const auto& worker : workers_) worker->wake();
+  for (std::thread& thread : threads_) thread.join();
+}
+
+std::vector<WorkerSample> Receiver::sample() {
+  control_.samples.fetch_add(1, std::memory_order_release);
+  std::vector<WorkerSample> samples;
+  for (const auto& worker : workers_) worker->wake();
+  for (const auto& worker : workers_) samples.push_back(worker->sample());
+  return samples;
+}
+
+std::uint64_t Receiver::received() const noexcept {
+  std::uint64_t packets = 0;
+  for (const auto& lane : port().lanes()) packets += lane->analysed.load(std::memory_order_relaxed);
+  return packets;
+}
+
+std::vector<QueueLedger> Receiver::ledger() { return capture_.ledger(stopped_); }
+
+std::uint64_t Receiver::device_dropped() const {
+  for (const auto& [name, value] : capture_.device_counters())
+    if (name == "nic_dropped") return value;
+  return 0;
+}
+
+InterfaceUsed Receiver::used() const {
+  std::uint32_t queues = 0;
+  for (const auto& lane : port().lanes()) queues += lane->wanted;
+  return interface_used(port().link(), port().mode(), queues);
+}
+
+std::uint64_t lost(const QueueLedger& total) {
+  return total.rx_dropped + total.rx_ring_full + total.no_socket + total.slot_dropped +
+         total.redirect_errors.value_or(0);
+}
+
+std::uint64_t unaccounted(const std::vector<QueueLedger>& queues) {
+  std::uint64_t packets = 0;
+  for (const QueueLedger& queue : queues) packets += queue.unaccounted();
+  return packets;
+}
+
+void add_losses(const std::vector<QueueLedger>& queues, Result& result) {
+  const QueueLedger total = ledger_total(queues);
+  const auto add = [&result](std::string_view name, std::uint64_t value) {
+    result.add(name, static_cast<double>(value));
+  };
+  add("xdp_seen", total.xdp_seen);
+  add("received", total.analysed + total.skipped);
+  add("rx_dropped", total.rx_dropped);
+  add("rx_ring_full", total.rx_ring_full);
+  add("no_socket", total.no_socket);
+  add("slot_dropped", total.slot_dropped);
+  if (total.redirect_errors) {
+    add("redirect_errors", *total.redirect_errors);
+  } else {
+    result.cannot("redirect_errors", "the kernel's trace point is not to be had, see CAP_PERFMON");
+  }
+  add("lost", lost(total));
+  add("unaccounted", unaccounted(queues));
+}
+
+WorkerSample sum(const std::vector<WorkerSample>& samples) {
+  WorkerSample total;
+  if (!samples.empty())
+    total.cost.cycles = samples.front().cost.cycles ? std::optional<std::uint64_t>(0) : std::nullopt;
+  for (const WorkerSample& one : samples) {
+    total.at_ns = std::max(total.at_ns, one.at_ns);
+    total.cost.user_ns += one.cost.user_ns;
+    total.cost.kernel_ns += one.cost.kernel_ns;
+    if (total.cost.cycles) *total.cost.cycles += one.cost.cycles.value_or(0);
+    total.packets += one.packets;
+    total.bytes += one.bytes;
+    total.ours += one.ours;
+    total.batches += one.batches;
+    total.polls += one.polls;
+    total.empty_polls += one.empty_polls;
+    total.longest_gap_ns = std::max(total.longest_gap_ns, one.longest_gap_ns);
+  }
+  return total;
+}
+
+void add_rates(const WorkerSample& change, Result& result) {
+  const auto per = [&result](std::string_view name, double part, double whole) {
+    result.add(name, whole > 0 ? part / whole : 0);
+  };
+  const double seconds = static_cast<double>(change.at_ns) * 1e-9;
+  const double packets = static_cast<double>(change.packets);
+  const double user_ns = static_cast<double>(change.cost.user_ns);
+  const double kernel_ns = static_cast<double>(change.cost.kernel_ns);
+  per("rate_pps", packets, seconds);
+  per("rate_bytes_per_s", static_cast<double>(change.bytes), seconds);
+  per("ns_per_packet", seconds * 1e9, packets);
+  per("cpu_ns_per_packet", user_ns + kernel_ns, packets);
+  per("user_ns_per_packet", user_ns, packets);
+  per("kernel_ns_per_packet", kernel_ns, packets);
+  per("user_share", user_ns, seconds * 1e9);
+  per("kernel_share", kernel_ns, seconds * 1e9);
+  if (change.cost.cycles) {
+    per("cycles_per_packet", static_cast<double>(*change.cost.cycles), packets);
+  } else {
+    result.cannot("cycles_per_packet", CycleCounter().reason());
+  }
+  per("packets_per_batch", packets, static_cast<double>(change.batches));
+  per("empty_polls_share", static_cast<double>(change.empty_polls), static_cast<double>(change.polls));
+}
+
+}  // namespace engine::bench

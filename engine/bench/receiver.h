@@ -1,0 +1,64 @@
+// Queues of one interface received and dropped: the engine's own capture (program, sockets, ledger, placement) with
+// workers that do nothing with the packets. Main thread; it starts and joins the workers.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "engine/bench/drop_worker.h"
+#include "engine/bench/options.h"
+#include "engine/bench/report.h"
+#include "engine/capture.h"
+
+namespace engine::bench {
+
+struct ReceiverConfig {
+  cli::InterfaceSetting interface;
+  bool take_all = false;
+  std::uint64_t limit = 0;  // packets; 0: none
+  bool watch_gaps = false;
+};
+
+class Receiver {
+ public:
+  // Attached and bound; nothing arrives before start(). Throws SetupError.
+  Receiver(const ReceiverConfig& config, const Shared& shared, const cli::Log& log);
+  ~Receiver();  // stops it
+
+  void start();
+  void stop();  // what has arrived is taken first; from then on the ledger is exact
+
+  std::vector<WorkerSample> sample();                     // one for each worker, now
+  std::uint64_t received() const noexcept;                // packets until now, by all workers
+  std::vector<QueueLedger> ledger();                      // see Capture::ledger()
+  std::uint64_t device_dropped() const;                   // by the device's own count, since it was opened
+  int first_fd() const noexcept { return first_.get(); }  // readable once a packet has come,
+  int done_fd() const noexcept { return done_.get(); }    // once the limit is reached
+
+  const Port& port() const noexcept { return *capture_.ports().front(); }
+  const std::vector<CaptureShare>& shares() noexcept { return capture_.shares(); }
+  bool spins() const noexcept { return capture_.spins(); }
+  InterfaceUsed used() const;
+
+ private:
+  cli::Settings settings_;
+  Capture capture_;
+  UniqueFd first_, done_;
+  DropControl control_;
+  std::vector<std::unique_ptr<DropWorker>> workers_;
+  std::vector<std::thread> threads_;
+  bool stopped_ = false;
+};
+
+// Packets that came and that no worker got, by cause, and what no count explains: as values of one run.
+void add_losses(const std::vector<QueueLedger>& queues, Result& result);
+std::uint64_t lost(const QueueLedger& total);
+std::uint64_t unaccounted(const std::vector<QueueLedger>& queues);
+
+// Rate and cost of what came between two samples of one worker, or of the sums of several.
+void add_rates(const WorkerSample& change, Result& result);
+WorkerSample sum(const std::vector<WorkerSample>& samples);
+
+}  // namespace engine::bench

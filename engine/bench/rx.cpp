@@ -1,0 +1,165 @@
+// `engine bench rx`: AF_XDP receiving without doing anything with the packets, which come from elsewhere.
+#include <poll.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <string>
+
+#include "engine/bench/bench.h"
+#include "engine/bench/receiver.h"
+#include "engine/cli/signals.h"
+#include "engine/clock.h"
+
+namespace engine::bench {
+namespace {
+
+constexpr std::string_view help_text =
+    "Receives on an interface's queues and drops. Measuring begins with the first packet; the traffic comes from a\n"
+    "generator at the other end, such as engine gen. Loss is told by cause, by the same ledger as the engine's own.";
+
+struct Settings {
+  Shared shared;
+  ReceiverConfig receiver;
+  double patience_s = 30;
+};
+
+std::vector<cli::Option> own_options(Settings& s) {
+  return {
+      interface_option(s.receiver.interface, "interface to receive on, and its queues if not all"),
+      {.name = "take-all",
+       .help = "take packets also where this machine is reached by the interface",
+       .value = cli::flag(s.receiver.take_all)},
+      {.name = "count",
+       .letter = 'n',
+       .value_name = "N",
+       .help = "one round that ends after so many packets, or the duration",
+       .value = cli::number(s.receiver.limit, 1, UINT64_C(1'000'000'000'000'000), "none"),
+       .section = "How long"},
+      {.name = "patience",
+       .value_name = "S",
+       .help = "how long to wait for the first packet",
+       .value = cli::real(s.patience_s, 0.001, 86'400)},
+  };
+}
+
+std::vector<cli::Option> shared_ones(Settings& s) {
+  return shared_options(s.shared, {"mode", "queues", "batch", "cpus", "wait", "duration", "rounds"});
+}
+
+enum class Woken { by_event, by_stop, by_time };
+
+Woken await(int event_fd, const cli::Signals& signals, double seconds) {
+  const std::uint64_t end_ns = monotonic_ns() + static_cast<std::uint64_t>(seconds * 1e9);
+  std::array<pollfd, 2> waits{{{signals.stop_fd(), POLLIN, 0}, {event_fd, POLLIN, 0}}};
+  for (std::uint64_t now_ns; (now_ns = monotonic_ns()) < end_ns;) {
+    poll(waits.data(), waits.size(), static_cast<int>((end_ns - now_ns + 999'999) / 1'000'000));
+    if (waits[0].revents != 0) return Woken::by_stop;
+    if (waits[1].revents != 0) return Woken::by_event;
+  }
+  return Woken::by_time;
+}
+
+// One result for the whole; with several queues one for each, where CPU time is that of a core which serves it alone.
+class Rounder {
+ public:
+  explicit Rounder(Receiver& receiver) : receiver_(receiver) {
+    for (const auto& lane : receiver.port().lanes())
+      if (lane->wanted) lanes_.push_back(lane.get());
+    for (const Lane* lane : lanes_)
+      queues_.push_back({.name = "rx_queue", .params = {{"queue", std::uint64_t{lane->index}}}});
+    begin();
+  }
+
+  void begin() {
+    workers_before_ = receiver_.sample();
+    packets_before_.clear();
+    for (const Lane* lane : lanes_) packets_before_.push_back(lane->analysed.load(std::memory_order_relaxed));
+  }
+
+  void end() {
+    const std::vector<WorkerSample> workers = receiver_.sample();
+    std::vector<WorkerSample> changes;
+    for (std::size_t i = 0; i < workers.size(); ++i) changes.push_back(difference(workers[i], workers_before_[i]));
+    add_rates(sum(changes), whole_);
+    for (std::size_t i = 0; i < lanes_.size(); ++i) add_queue(i, changes);
+    begin();
+  }
+
+  std::vector<Result> results() {
+    std::vector<Result> all{std::move(whole_)};
+    if (queues_.size() > 1)
+      for (Result& queue : queues_) all.push_back(std::move(queue));
+    return all;
+  }
+
+ private:
+  void add_queue(std::size_t i, const std::vector<WorkerSample>& changes) {
+    const auto& shares = receiver_.shares();
+    for (std::size_t worker = 0; worker < shares.size(); ++worker) {
+      const std::vector<std::size_t>& places = shares[worker].places;
+      if (std::ranges::find(places, i) == places.end()) continue;
+      if (places.size() == 1) return add_rates(changes[worker], queues_[i]);
+      const double packets =
+          static_cast<double>(lanes_[i]->analysed.load(std::memory_order_relaxed) - packets_before_[i]);
+      queues_[i].add("rate_pps", packets / (static_cast<double>(changes[worker].at_ns) * 1e-9));
+      queues_[i].cannot("cpu_ns_per_packet", "one core serves " + std::to_string(places.size()) + " queues");
+    }
+  }
+
+  Receiver& receiver_;
+  std::vector<Lane*> lanes_;
+  Result whole_{.name = "rx"};
+  std::vector<Result> queues_;
+  std::vector<WorkerSample> workers_before_;
+  std::vector<std::uint64_t> packets_before_;
+};
+
+std::vector<Result> measure(const Settings& settings, Receiver& receiver, const cli::Signals& signals) {
+  receiver.start();
+  std::fprintf(stderr, "engine bench rx: ready\n");
+  const Woken begun = await(receiver.first_fd(), signals, settings.patience_s);
+  if (begun == Woken::by_time)
+    throw SetupError(ExitCode::runtime_failure, "receive on " + receiver.port().link().name,
+                     "no packet came within " + std::to_string(settings.patience_s) + " s",
+                     "start a generator at the other end, or give --patience");
+  Rounder rounds(receiver);
+  const std::uint32_t wanted = settings.receiver.limit != 0 ? 1 : settings.shared.rounds;
+  Woken ended = begun;
+  for (std::uint32_t round = 0; round < wanted && ended != Woken::by_stop; ++round) {
+    ended = await(receiver.done_fd(), signals, settings.shared.duration_s);
+    rounds.end();
+  }
+  receiver.stop();
+  return rounds.results();
+}
+
+}  // namespace
+
+ExitCode run_rx(std::span<char* const> args) {
+  Settings settings;
+  parse("rx", own_options(settings), shared_ones(settings), settings.shared, args);
+  if (settings.shared.help) {
+    print_help("rx", "--iface IF [options]", help_text, own_options(settings), shared_ones(settings));
+    return ExitCode::done;
+  }
+  require_interface("rx", settings.receiver.interface);
+  Report report = begin_report("rx", args);
+  const cli::Log log(cli::LogLevel::warn);
+  const cli::Signals signals(log);
+  Receiver receiver(settings.receiver, settings.shared, log);
+  report.interface = receiver.used();
+  report.results = measure(settings, receiver, signals);
+  const std::vector<QueueLedger> queues = receiver.ledger();
+  Result& whole = report.results.front();
+  whole.params = {{"batch", std::uint64_t{settings.shared.batch}},
+                  {"wait", receiver.spins() ? "spin" : "poll"},
+                  {"workers", std::uint64_t{receiver.shares().size()}}};
+  add_losses(queues, whole);
+  whole.add("device_dropped", static_cast<double>(receiver.device_dropped()));
+  for (std::size_t i = 1; i < report.results.size(); ++i) add_losses({queues[i - 1]}, report.results[i]);
+  publish(report, settings.shared.json_path);
+  return unaccounted(queues) == 0 ? ExitCode::done : ExitCode::runtime_failure;
+}
+
+}  // namespace engine::bench

@@ -1,0 +1,107 @@
+// `engine bench tx`: AF_XDP transmission by the generator's own sender, as fast as it goes or at a rate.
+#include <string>
+
+#include "engine/bench/bench.h"
+#include "engine/bench/options.h"
+#include "engine/bench/report.h"
+#include "engine/gen/gen.h"
+#include "numa/memory.h"
+
+namespace engine::bench {
+namespace {
+
+constexpr std::string_view help_text =
+    "Sends UDP packets through one AF_XDP socket a queue, all served by one thread. A packet is sent when the kernel\n"
+    "gives its frame back; what the device refused after that is told apart (on veth: what the peer's ring had no "
+    "room\n"
+    "for), and a rate counts for as much as arrives only where that is 0. Sizes are without the 4 bytes of FCS.";
+
+struct Settings {
+  Shared shared{.queues = 1, .batch = gen::TxTuning().batch};
+  cli::InterfaceSetting interface;
+  gen::Settings gen;
+};
+
+std::vector<cli::Option> own_options(Settings& s) {
+  return {
+      interface_option(s.interface, "interface to send on, and its queues if not the first"),
+      {.name = "size",
+       .value_name = "BYTES",
+       .help = "frame length without FCS, BYTES[=WEIGHT],... or imix (default 64)",
+       .value = cli::custom([&s](std::string_view text) { s.gen.traffic.sizes = gen::parse_sizes(text); }),
+       .section = "What"},
+      {.name = "flows",
+       .value_name = "N",
+       .help = "flows",
+       .value = cli::number(s.gen.traffic.flows, 1, gen::max_flows)},
+      {.name = "rate",
+       .value_name = "PPS",
+       .help = "packets a second; 0: as fast as possible",
+       .value = cli::real(s.gen.rate_pps, 0, 1e9)},
+  };
+}
+
+std::vector<cli::Option> shared_ones(Settings& s) {
+  return shared_options(s.shared, {"mode", "queues", "batch", "cpus", "duration", "rounds"});
+}
+
+void add_round(const gen::Report& sent, Result& result) {
+  const double packets = static_cast<double>(sent.total.packets);
+  result.add("rate_pps", packets / sent.seconds);
+  result.add("sent", packets);
+  for (const auto& [queue, share] : sent.queues)
+    if (sent.queues.size() > 1)
+      result.add("rate_pps_queue_" + std::to_string(queue), static_cast<double>(share.packets) / sent.seconds);
+  result.add("rate_bytes_per_s", static_cast<double>(sent.total.bytes) / sent.seconds);
+  result.add("cpu_ns_per_packet", static_cast<double>(sent.cost.cpu_ns()) / packets);
+  result.add("user_ns_per_packet", static_cast<double>(sent.cost.user_ns) / packets);
+  result.add("kernel_ns_per_packet", static_cast<double>(sent.cost.kernel_ns) / packets);
+  if (sent.cost.cycles) {
+    result.add("cycles_per_packet", static_cast<double>(*sent.cost.cycles) / packets);
+  } else {
+    result.cannot("cycles_per_packet", CycleCounter().reason());
+  }
+  result.add("refused", static_cast<double>(sent.not_taken->tx_dropped));
+  result.add("unfinished", static_cast<double>(sent.unfinished));
+}
+
+}  // namespace
+
+ExitCode run_tx(std::span<char* const> args) {
+  Settings settings;
+  parse("tx", own_options(settings), shared_ones(settings), settings.shared, args);
+  if (settings.shared.help) {
+    print_help("tx", "--iface IF [options]", help_text, own_options(settings), shared_ones(settings));
+    return ExitCode::done;
+  }
+  require_interface("tx", settings.interface);
+  if (settings.shared.mode == xsk::RequestedMode::skb)
+    throw SetupError(ExitCode::bad_usage, "--mode skb", "generic XDP receives only", "use --mode copy");
+  gen::Settings& gen = settings.gen;
+  const xsk::Link link = xsk::read_link(settings.interface.name);
+  gen.interface_name = link.name;
+  gen.method = gen::Method::tx;
+  gen.tx = {settings.shared.mode, settings.shared.batch};
+  gen.duration_s = settings.shared.duration_s;
+  if (!settings.interface.queues.empty()) gen.queues = settings.interface.queues;
+  for (std::uint32_t queue = 1; settings.interface.queues.empty() && queue < settings.shared.queues; ++queue)
+    gen.queues.push_back(queue);
+  if (!settings.shared.cpus.empty()) numa::pin_this_thread(cli::parse_cpu_list(settings.shared.cpus).front());
+
+  Report report = begin_report("tx", args);
+  Result result{.name = "tx", .params = {{"rate_asked_pps", gen.rate_pps}, {"batch", std::uint64_t{gen.tx.batch}}}};
+  for (std::uint32_t round = 0; round < settings.shared.rounds; ++round) {
+    const gen::Outcome outcome = gen::generate(gen);
+    if (!outcome.failure.empty()) throw SetupError(ExitCode::runtime_failure, "send on " + link.name, outcome.failure);
+    add_round(outcome.report, result);
+    report.interface = interface_used(link, outcome.report.mode, static_cast<std::uint32_t>(gen.queues.size()));
+    if (round == 0) result.notes.insert(result.notes.end(), outcome.report.notes.begin(), outcome.report.notes.end());
+    if (outcome.report.interrupted) break;
+  }
+  report.traffic = traffic_of(gen.traffic);
+  report.results.push_back(std::move(result));
+  publish(report, settings.shared.json_path);
+  return ExitCode::done;
+}
+
+}  // namespace engine::bench

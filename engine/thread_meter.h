@@ -1,0 +1,47 @@
+// What a thread costs: its user and kernel CPU time, and cycles where the machine counts them. Used by the thread that
+// is measured, outside its loop.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "engine/base/unique_fd.h"
+
+namespace engine {
+
+// CPU cycles of the calling thread, of user and kernel where the kernel lets us see its own.
+class CycleCounter {
+ public:
+  CycleCounter() noexcept;
+  bool works() const noexcept { return fd_.valid(); }
+  bool sees_kernel() const noexcept { return sees_kernel_; }
+  std::string reason() const;  // why it does not work
+  std::optional<std::uint64_t> read() const noexcept;
+
+ private:
+  UniqueFd fd_;
+  int error_ = 0;
+  bool sees_kernel_ = true;
+};
+
+struct ThreadCost {
+  std::uint64_t user_ns = 0;
+  std::uint64_t kernel_ns = 0;
+  std::optional<std::uint64_t> cycles;
+
+  std::uint64_t cpu_ns() const noexcept { return user_ns + kernel_ns; }
+};
+
+// From its construction on, by the thread that makes it.
+class ThreadMeter {
+ public:
+  ThreadMeter() noexcept;
+  ThreadCost cost() const noexcept;
+
+ private:
+  CycleCounter counter_;
+  ThreadCost start_;
+};
+
+}  // namespace engine

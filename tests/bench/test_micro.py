@@ -1,0 +1,89 @@
+"""bench/micro: each program runs, who takes part is there or said to be missing, the ratios are those of the rounds."""
+
+import json
+import os
+import pathlib
+import re
+import runpy
+import subprocess
+
+import pytest
+from common import results
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+BUILD = pathlib.Path(os.environ.get("ENGINE_BUILD", ROOT / "build"))
+MICRO = ROOT / "bench/micro"
+
+# Of each program what is small, so that all of it takes seconds on a slow machine.
+SMALL = r"^(spsc/.*/8$|kernel/(load_filter|read_))"
+
+if not (BUILD / "bench").exists():
+    pytest.skip("the benchmarks are not built", allow_module_level=True)
+
+
+def micro(*options, status=0):
+    done = subprocess.run([MICRO, "--build", BUILD, *map(str, options)], capture_output=True, text=True, timeout=300)
+    assert done.returncode == status, done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def small_run(tmp_path_factory):
+    path = tmp_path_factory.mktemp("micro") / "micro.json"
+    micro("--filter", SMALL, "--rounds", 2, "--min-time", 0.001, "--json", path)
+    return results.read(path)
+
+
+def test_each_program_has_run_or_is_missing(small_run):
+    ran = {result["name"].split("/")[0] for result in small_run["results"]}
+    missing = {entry["name"] for entry in small_run["missing"]}
+    for program in runpy.run_path(str(MICRO))["PROGRAMS"]:
+        assert program.removesuffix("_bench") in ran or program in missing, program
+    assert "spsc" in ran and ("kernel" in ran or os.geteuid() != 0)
+
+
+def test_each_peer_is_there_or_missing(small_run):
+    contests = {result["name"] for result in small_run["results"]}
+    there = {result["params"]["contestant"] for result in small_run["results"]}
+    missing = {entry["name"] for entry in small_run["missing"]}
+    assert all(entry["reason"] and entry["remedy"] for entry in small_run["missing"])
+    for peer, (pattern, _) in runpy.run_path(str(MICRO))["PEERS"].items():
+        if any(re.search(pattern, contest) for contest in contests):
+            assert peer in there | missing, peer
+    assert not there & missing
+
+
+def test_figures_are_finite_and_ratios_are_those_of_the_rounds(small_run):
+    assert small_run["kind"] == "micro" and small_run["ratios"]
+    ns = {}
+    for result in small_run["results"]:
+        value = result["values"]["ns_per_operation"]
+        assert len(value["rounds"]) == 2 and all(one > 0 for one in value["rounds"])
+        ns[result["name"]] = value["rounds"]
+    assert len(ns) == len(small_run["results"]), "a name stands for one benchmark"
+    ours, boost = ns["spsc/single/engine/8"], ns["spsc/single/boost/8"]
+    named = {entry["name"]: entry for entry in small_run["ratios"]}
+    ratio = named["spsc/single/8: engine / boost: ns_per_operation"]
+    assert ratio["rounds"] == [a / b for a, b in zip(ours, boost)] and ratio["better"] == "lower"
+    best = named["SPSC single: engine / best of the peers, 8 bytes: rate"]
+    peers = [rounds for name, rounds in ns.items() if re.fullmatch("spsc/single/(?!engine).*/8", name)]
+    assert best["rounds"] == [min(them) / us for them, us in zip(zip(*peers), ours)]
+    assert (best["better"], best["target"]) == ("higher", 1)
+
+
+def test_what_is_not_built_is_missing(tmp_path):
+    (tmp_path / "bench").mkdir()
+    path = tmp_path / "micro.json"
+    done = subprocess.run([MICRO, "--build", tmp_path, "--json", path], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    made = json.loads(path.read_text())
+    assert made["results"] == [] and {"spsc_bench", "kernel_bench"} <= {entry["name"] for entry in made["missing"]}
+    assert "missing: spsc_bench: is not built" in done.stdout
+
+
+@pytest.mark.parametrize("options", [("--filter", "^nothing is called so$"), ("--rounds", "0"), ("--min-time", "0"),
+                                     ("--filter", "(")])
+def test_what_cannot_be_run_is_refused_in_one_line(options):
+    done = subprocess.run([MICRO, "--build", BUILD, *options], capture_output=True, text=True, timeout=60)
+    assert done.returncode != 0 and "Traceback" not in done.stderr
+    assert "bench/micro: " in done.stderr or "micro: error: " in done.stderr

@@ -1,0 +1,211 @@
+"""`engine bench` on veth: the counts agree with the other side's, the results are the common format, and bad input is
+refused in one line. No rate is asserted."""
+
+import json
+import math
+import os
+
+import pytest
+
+from conftest import ENGINE, needs_root, refused, sh
+
+LAST = os.cpu_count() - 1
+
+
+def run(lab, namespace, *options, status=0, **kwargs):
+    """Runs `engine bench ...` to its end; returns its results."""
+    done = sh(*lab.inside(namespace, ENGINE, "bench", *options, "--json", "-"), check=False, timeout=300, **kwargs)
+    assert done.returncode == status, done.stderr
+    report = json.loads(done.stdout)
+    check_format(report, options[0])
+    return report
+
+
+def check_format(report, kind):
+    assert report["schema"] == "engine-bench/1" and report["kind"] == kind
+    assert report["command"].startswith(f"engine bench {kind} ") and report["time"].endswith("Z")
+    machine = report["machine"]
+    assert machine["cores"] >= 1 and machine["memory_bytes"] > 0 and machine["kernel"] == os.uname().release
+    assert isinstance(machine["mitigations"], dict) and isinstance(machine["counters"], bool)
+    assert report["results"]
+    for result in report["results"]:
+        for name, value in result["values"].items():
+            if value is None:
+                assert any(note.startswith(name + ": ") for note in result["notes"]), f"no reason why there is no {name}"
+                continue
+            assert value["min"] <= value["median"] <= value["max"] and value["rounds"]
+            assert all(math.isfinite(one) and one >= 0 for one in value["rounds"]), (name, value)
+        if not machine["counters"]:
+            assert result["values"].get("cycles_per_packet") is None
+
+
+def values(report, index=0):
+    return {name: value and value["rounds"] for name, value in report["results"][index]["values"].items()}
+
+
+def counter(lab, namespace, device, name):
+    link = json.loads(sh("ip", "-n", namespace, "-s", "-j", "link", "show", device).stdout)[0]
+    return link["stats64"]["rx"][name]
+
+
+@needs_root()
+def test_tx_counts_what_the_kernel_took(lab):
+    pair = lab(queues=2)
+    before = counter(pair, pair.cap, "cap0", "packets")
+    report = run(pair, pair.gen, "tx", "--iface", "gen0", "--queues", 2, "--size", 128, "--flows", 64, "--rate", 20000,
+                 "--duration", 0.2, "--rounds", 2, "--cpus", 0)
+    got = values(report)
+    assert got["sent"] == [4000, 4000] and got["unfinished"] == [0, 0]
+    assert counter(pair, pair.cap, "cap0", "packets") - before == sum(got["sent"]) - sum(got["refused"])
+    for i in range(2):
+        assert got["rate_pps"][i] == pytest.approx(got["rate_pps_queue_0"][i] + got["rate_pps_queue_1"][i])
+        assert got["rate_bytes_per_s"][i] == pytest.approx(128 * got["rate_pps"][i])
+        assert got["cpu_ns_per_packet"][i] == pytest.approx(got["user_ns_per_packet"][i] + got["kernel_ns_per_packet"][i])
+    assert report["traffic"] == {"frame_bytes": 128, "flows": 64}
+    assert report["interface"]["driver"] == "veth" and report["interface"]["mode"] == "copy"
+
+
+def start(lab, kind, *options):
+    """Starts `engine bench ...` beside a generator, and returns once it is ready for packets."""
+    child = lab.start(lab.cap, ENGINE, "bench", kind, *options, "--json", "-")
+    # Byte by byte: what a buffered reader has taken beyond the line would be lost to communicate().
+    line = b""
+    while not line.endswith(b"ready\n"):
+        byte = os.read(child.stderr.fileno(), 1)
+        assert byte, line.decode()
+        line += byte
+    return child
+
+
+def finish(child, kind, status=0, timeout=120):
+    out, err = child.communicate(timeout=timeout)
+    assert child.returncode == status, err
+    report = json.loads(out)
+    check_format(report, kind)
+    return report
+
+
+@needs_root()
+def test_rx_counts_what_was_sent(lab):
+    pair = lab()  # fewer packets than the rings hold: none is lost however busy the machine is
+    child = start(pair, "rx", "--iface", "cap0", "--count", 2000, "--duration", 60, "--cpus", LAST, "--batch", 32)
+    sent = pair.generate("--count", 2000, "--rate", 50000, "--method", "tx", "--flows", 16)
+    assert refused(sent) == 0
+    report = finish(child, "rx")
+    got = values(report)
+    assert got["received"] == got["xdp_seen"] == [sent["sent"]] == [2000]
+    assert got["lost"] == got["unaccounted"] == got["rx_ring_full"] == [0]
+    assert got["rate_pps"][0] > 0 and got["cpu_ns_per_packet"][0] > 0 and 0 < got["packets_per_batch"][0] <= 32
+    assert got["cpu_ns_per_packet"][0] == pytest.approx(got["user_ns_per_packet"][0] + got["kernel_ns_per_packet"][0])
+    assert report["interface"]["mode"] == "copy" and report["results"][0]["params"]["batch"] == 32
+
+
+@needs_root()
+@pytest.mark.parametrize("wait", ["spin", "poll"])
+def test_rx_tells_each_queue_apart(lab, wait):
+    pair = lab(queues=2)
+    child = start(pair, "rx", "--iface", "cap0", "--rounds", 2, "--duration", 0.3, "--cpus", LAST, "--wait", wait)
+    generator = pair.start(pair.gen, ENGINE, "gen", "--iface", "gen0", "--queues", 2, "--method", "tx", "--flows", 16,
+                           "--rate", 20000)
+    report = finish(child, "rx")
+    generator.terminate()
+    whole, *queues = report["results"]
+    assert [queue["params"]["queue"] for queue in queues] == [0, 1] and whole["params"]["wait"] == wait
+    for index in range(3):
+        got = values(report, index)
+        assert len(got["rate_pps"]) == 2 and min(got["rate_pps"]) > 0
+        assert got["xdp_seen"][0] == got["received"][0] + got["lost"][0] and got["unaccounted"] == [0]
+    assert values(report)["received"][0] == sum(values(report, i)["received"][0] for i in (1, 2))
+    assert values(report, 1)["cpu_ns_per_packet"] is None  # one core serves both
+
+
+@needs_root()
+def test_rx_says_that_nothing_came(lab):
+    pair = lab()
+    done = sh(*pair.inside(pair.cap, ENGINE, "bench", "rx", "--iface", "cap0", "--patience", 0.05), check=False)
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.splitlines()[0].endswith("ready") and "no packet came" in done.stderr
+
+
+@needs_root()
+def test_rx_of_a_mode_that_is_not_to_be_had_is_refused(lab):
+    pair = lab()
+    done = sh(*pair.inside(pair.cap, ENGINE, "bench", "rx", "--iface", "cap0", "--mode", "zerocopy"), check=False)
+    assert done.returncode == 4 and len(done.stderr.splitlines()) == 1 and "zero-copy" in done.stderr
+
+
+def across(pair):
+    """Options that send on the pair's other end."""
+    return ("--iface", "cap0", "--gen-iface", "gen0", "--gen-netns", pair.gen, "--cpus", LAST, "--gen-cpu", 0)
+
+
+@needs_root()
+def test_search_finds_a_rate_at_which_all_trials_were_without_loss(lab):
+    pair = lab()
+    # So few packets a trial that the rings hold them, however busy the machine: what is sent is received.
+    report = run(pair, pair.cap, "search", *across(pair), "--method", "tx", "--max-rate", 20000, "--trial", 0.05,
+                 "--sizes", "64,1518", "--flows", 4)
+    assert [result["params"] for result in report["results"]] == [
+        {"frame_bytes": 60, "wire_bytes": 64}, {"frame_bytes": 1514, "wire_bytes": 1518}]
+    for result in report["results"]:
+        rate = result["values"]["rate_pps"]["median"]
+        assert 0 < rate <= 20000
+        assert any("the sender goes no faster" in note for note in result["notes"])
+        assert len(result["trials"]) == 2  # the one at the limit, and its confirmation
+        for trial in result["trials"]:
+            assert trial["sent"] == trial["received"] == 1000 and trial["lost"] == 0 and trial["asked_pps"] == 20000
+
+
+@needs_root()
+def test_search_gives_no_rate_where_packets_are_lost_at_every_one(lab):
+    pair = lab(queues=2)
+    # The generator's second queue is nobody's: half of the packets go to the stack.
+    report = run(pair, pair.cap, "search", *across(pair), "--queues", 1, "--gen-queues", 2, "--method", "tx", "--flows",
+                 8, "--max-rate", 20000, "--min-rate", 15000, "--trial", 0.05, "--sizes", 128)
+    (result,) = report["results"]
+    assert result["values"]["rate_pps"]["rounds"] == [0]
+    assert any("at every rate" in note for note in result["notes"])
+    assert all(trial["lost"] > 0 and trial["sent"] == trial["received"] + trial["lost"] for trial in result["trials"])
+    assert [trial["asked_pps"] for trial in result["trials"]] == [20000, 15000]
+
+
+@needs_root()
+def test_search_in_a_namespace_that_is_not_there_is_refused(lab):
+    pair = lab()
+    done = sh(*pair.inside(pair.cap, ENGINE, "bench", "search", "--iface", "cap0", "--gen-iface", "gen0", "--gen-netns",
+                           "nosuch"), check=False)
+    assert done.returncode == 2 and done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1 and "--gen-netns nosuch" in done.stderr
+
+
+REFUSED = [
+    (["search", "--iface", "lo"], "give --gen-iface"),
+    (["search", "--iface", "lo", "--gen-iface", "lo", "--sizes", "63"], "--sizes 63"),
+    (["search", "--iface", "lo", "--gen-iface", "lo", "--resolution", "0"], "--resolution 0"),
+    (["rx"], "needs an interface"),
+    (["rx", "--iface", "lo", "--batch", "257"], "--batch 257"),
+    (["rx", "--iface", "lo", "--mode", "afpacket"], "--mode afpacket"),
+    (["rx", "--iface", "lo", "--count", "0"], "--count 0"),
+    ([], "names nothing to measure"),
+    (["txx"], "did you mean tx?"),
+    (["tx"], "needs an interface"),
+    (["tx", "--iface", "nosuch0"], "nosuch0"),
+    (["tx", "--iface", "lo", "--rounds", "0"], "--rounds 0"),
+    (["tx", "--iface", "lo", "--size", "9"], "--size 9"),
+    (["tx", "--iface", "lo", "--json", "/nonexistent/file"], "--json /nonexistent/file"),
+    (["tx", "--iface", "lo", "--cpus", "x"], "--cpus x"),
+]
+
+
+@pytest.mark.parametrize("options, said", REFUSED, ids=[" ".join(options) for options, _ in REFUSED])
+def test_bad_input_is_refused_in_one_line(engine, options, said):
+    done = sh(engine, "bench", *options, check=False)
+    assert done.returncode in (2, 4) and done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1 and said in done.stderr
+
+
+def test_help_names_every_command_and_each_has_its_own(engine):
+    commands = [line.split()[0] for line in sh(engine, "bench", "--help").stdout.splitlines() if line.startswith("  ")]
+    assert {"rx", "search", "tx"} <= set(commands)
+    for command in commands:
+        assert sh(engine, "bench", command, "--help").stdout.startswith(f"Usage: engine bench {command} ")
