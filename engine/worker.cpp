@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <type_traits>
 
 #include "bpf/hints.h"
 #include "engine/base/error.h"
@@ -86,10 +87,8 @@ std::uint32_t Worker::serve_queue(Lane& lane) noexcept {
   analysis_.advance_time(now_ns);
   const double time = since_epoch(now_ns);
   const auto serve_at = [&](const auto& place) {
-    if (!lane.has_hints)
-      return analyse(lane, batch.size(), place, [time](engine_packet& packet, std::uint32_t) { packet.time = time; });
-    return analyse(lane, batch.size(), place, [&](engine_packet& packet, std::uint32_t i) {
-      packet.time = time;
+    if (!lane.has_hints) return analyse(lane, batch.size(), place, time, nullptr);
+    return analyse(lane, batch.size(), place, time, [&](engine_packet& packet, std::uint32_t i) {
       apply_hints(lane, lane.queue->umem().data() + batch[i].offset, packet);
     });
   };
@@ -137,6 +136,7 @@ std::uint32_t Worker::serve_tap(Lane& lane) noexcept {
       [&](std::uint32_t i) {
         return FrameSpan{std::uint64_t{lane.memory_offset} + batch[i].offset, batch[i].caplen, batch[i].len};
       },
+      0,
       [&](engine_packet& packet, std::uint32_t i) {
         packet.time = since_epoch(batch[i].time_ns);
         packet._ts_source = kFromKernel;
@@ -145,15 +145,14 @@ std::uint32_t Worker::serve_tap(Lane& lane) noexcept {
 }
 
 template <typename Place, typename Stamp>
-std::uint32_t Worker::analyse(Lane& lane, std::uint32_t wanted, const Place& place, const Stamp& stamp) noexcept {
+std::uint32_t Worker::analyse(Lane& lane, std::uint32_t wanted, const Place& place, double time,
+                              const Stamp& stamp) noexcept {
   const std::uint32_t count = control_.limited ? take_from_budget(wanted) : wanted;
   engine_packet* packets = analysis_.packets();
   std::uint64_t bytes = 0;
-  decode_batch(count, frames_, place, packets);
+  decode_batch(count, frames_, place, packets, {time, lane.index, lane.interface});
   for (std::uint32_t i = 0; i < count; ++i) {
-    stamp(packets[i], i);
-    packets[i].queue = lane.index;
-    packets[i]._interface = lane.interface;
+    if constexpr (!std::is_null_pointer_v<Stamp>) stamp(packets[i], i);
     bytes += packets[i].len;
   }
 

@@ -99,7 +99,7 @@ class Worker {
   void gather(const Lane& lane, const xsk::RxBatch& batch) noexcept;
   std::uint32_t serve_tap(Lane& lane) noexcept;
   template <typename Place, typename Stamp>
-  std::uint32_t analyse(Lane& lane, std::uint32_t wanted, const Place& place, const Stamp& stamp) noexcept;
+  std::uint32_t analyse(Lane& lane, std::uint32_t wanted, const Place& place, double time, const Stamp& stamp) noexcept;
   std::uint32_t skip(Lane& lane) noexcept;
   void apply_hints(const Lane& lane, std::byte* frame, engine_packet& packet) const noexcept;
   double since_epoch(std::uint64_t at_ns) const noexcept;

@@ -103,10 +103,10 @@ class Touch final : public Stage {
   std::uint64_t touched_ = 0;
 };
 
-void decode(const FrameArea& area, std::uint32_t first, std::uint32_t count, engine_packet* packets) noexcept {
+void decode(const FrameArea& area, std::uint32_t first, std::uint32_t count, double time,
+            engine_packet* packets) noexcept {
   const FrameSpan* spans = area.order().data() + first;
-  decode_batch(
-      count, area.base(), [spans](std::uint32_t i) { return spans[i]; }, packets);
+  decode_batch(count, area.base(), [spans](std::uint32_t i) -> const FrameSpan& { return spans[i]; }, packets, {time});
 }
 
 class Decode final : public Stage {
@@ -114,7 +114,7 @@ class Decode final : public Stage {
   Decode(std::shared_ptr<FrameArea> area, std::uint32_t batch) : area_(std::move(area)), batch_(batch) {}
   std::uint64_t pass() override {
     for (std::uint32_t first = 0; first < area_->size(); first += batch_)
-      decode(*area_, first, std::min(batch_, area_->size() - first), packets_.data());
+      decode(*area_, first, std::min(batch_, area_->size() - first), 0, packets_.data());
     return area_->size();
   }
   // Once a pass: what the last batch left there is looked at.
@@ -156,8 +156,7 @@ class Plugin final : public Stage {
     engine_packet* packets = analysis_.packets();
     for (std::uint32_t first = 0; first < frames_->size(); first += batch_) {
       const std::uint32_t count = std::min(batch_, frames_->size() - first);
-      decode(*frames_, first, count, packets);
-      for (std::uint32_t i = 0; i < count; ++i) packets[i].time = now_ns_ += kPacketInterval_ns;
+      decode(*frames_, first, count, now_ns_ += count * kPacketInterval_ns, packets);
       analysis_.run(count);
     }
     return frames_->size();
