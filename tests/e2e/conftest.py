@@ -125,6 +125,14 @@ def await_condition(condition, timeout=60.0, what="the condition"):
         time.sleep(0.005)
 
 
+def patient(folder, plugin, **arguments):
+    """Options for a plugin that has all the time a busy machine may need: without, it may be cut off there."""
+    config = folder / "patient.lua"
+    given = "".join(f"{name} = {value}, " for name, value in arguments.items())
+    config.write_text(f'plugin "{plugin}" {{ deadline_ms = 60000, args = {{ {given}}} }}')
+    return "--config", config
+
+
 @pytest.fixture
 def lab(request):
     made = []

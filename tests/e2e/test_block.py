@@ -4,7 +4,7 @@ import json
 import signal
 import time
 
-from conftest import ENGINE, finish, ledger, needs_root, refused, sh
+from conftest import ENGINE, finish, ledger, needs_root, patient, refused, sh
 
 FLOODER = "10.0.0.4"  # flow 3 of the generator's
 
@@ -55,7 +55,7 @@ def assert_closed(run, sent):
 def test_a_flooding_source_is_dropped_for_its_time_and_comes_again(lab, tmp_path):
     net = lab()
     plugin = write(tmp_path / "guard.lua", BLOCK_AT_100)
-    capture = net.capture("--queues", 1, "--plugin", f"{plugin},seconds=2", "--summary", tmp_path / "ledger.json")
+    capture = net.capture("--queues", 1, *patient(tmp_path, plugin, seconds=2), "--summary", tmp_path / "ledger.json")
     sent = [net.generate("--flows", 10, "--rate", 50000, "--count", 50000)]  # five packets of each a millisecond
     blocked, lines = await_event(capture, "blocked")
     assert (blocked["plugin"], blocked["target"], blocked["for_s"]) == ("guard", FLOODER, 2)
@@ -164,7 +164,7 @@ def test_the_operators_own_entries_outlast_a_plugins(lab, tmp_path):
 def test_a_reload_may_use_what_no_plugin_used_before(lab, tmp_path):
     net = lab()
     plugin = write(tmp_path / "guard.lua", "function on_packet(p) end")
-    capture = net.capture("--queues", 1, "--plugin", plugin, "--summary", tmp_path / "ledger.json")
+    capture = net.capture("--queues", 1, *patient(tmp_path, plugin), "--summary", tmp_path / "ledger.json")
     sent = [net.generate("--flows", 10, "--count", 1000, "--rate", 10000)]
     write(plugin, f"""
       uses = {{ "block", "bypass", "rate" }}
@@ -219,7 +219,7 @@ def test_a_million_entries_are_listed_by_the_operator(lab, tmp_path):
 def test_without_uses_it_is_an_error_with_the_plugins_line(lab, tmp_path):
     net = lab()
     plugin = write(tmp_path / "guard.lua", "function on_packet(p)\n  local done = engine.block(p.src, 60)\nend\n")
-    capture = net.capture("--queues", 1, "--plugin", plugin, "--summary", tmp_path / "ledger.json")
+    capture = net.capture("--queues", 1, *patient(tmp_path, plugin), "--summary", tmp_path / "ledger.json")
     sent = net.generate("--count", 50, "--rate", 10000)
     status, _ = finish(capture)
     assert status == 0

@@ -2,7 +2,7 @@
 
 import json
 
-from conftest import finish, ledger, needs_root
+from conftest import finish, ledger, needs_root, patient
 from test_block import assert_closed, await_event, packets_by_source, write
 
 FLOW_SOURCE = "10.0.0.4"  # of flow 3 of the generator's
@@ -29,7 +29,7 @@ function on_packet(p) if p.src == ip"%s" then ends:emit(p.dst, p.src_port, p.dst
 def test_a_flow_passes_by_for_its_time_and_its_figures_are_told(lab, tmp_path):
     net = lab()
     plugin = write(tmp_path / "elephant.lua", BYPASS_AT_10)
-    capture = net.capture("--queues", 1, "--plugin", f"{plugin},seconds=2", "--summary", tmp_path / "ledger.json")
+    capture = net.capture("--queues", 1, *patient(tmp_path, plugin, seconds=2), "--summary", tmp_path / "ledger.json")
     sent = [net.generate("--flows", 10, "--rate", 20000, "--count", 20000)]
     bypassed, lines = await_event(capture, "bypassed")
     assert bypassed["plugin"] == "elephant" and bypassed["for_s"] == 2 and FLOW_SOURCE in bypassed["target"]

@@ -4,7 +4,7 @@ by the sender's count."""
 import json
 import signal
 
-from conftest import await_condition, finish, ledger, needs_root, refused
+from conftest import await_condition, finish, ledger, needs_root, patient, refused
 
 pytestmark = needs_root()
 
@@ -45,7 +45,7 @@ def test_a_hundred_reloads_at_full_rate_lose_no_packet(lab, tmp_path):
     plugin, out, summary = tmp_path / "counts.lua", Output(tmp_path / "out"), tmp_path / "summary"
     plugin.write_text(COUNTS.format(version=0))
     net = lab(queues=1)
-    child = net.capture("--queues", 1, "--plugin", plugin, "--output", out.path, "--summary", summary)
+    child = net.capture("--queues", 1, *patient(tmp_path, plugin), "--output", out.path, "--summary", summary)
     sender = net.start(net.gen, "taskset", "-c", "0", *sender_command(net, seconds=40))
     for version in range(1, 101):
         plugin.write_text(COUNTS.format(version=version))
@@ -74,7 +74,7 @@ def test_watch_loads_a_changed_plugin_anew_and_keeps_the_old_one_on_an_error(lab
     plugin, out, summary = tmp_path / "counts.lua", Output(tmp_path / "out"), tmp_path / "summary"
     plugin.write_text(COUNTS.format(version=0))
     net = lab(queues=2)
-    child = net.capture("--queues", 2, "--watch", "--plugin", plugin, "--output", out.path, "--summary", summary)
+    child = net.capture("--queues", 2, "--watch", *patient(tmp_path, plugin), "--output", out.path, "--summary", summary)
     net.generate("--count", 10_000, "--rate", 100_000, "--flows", 100)
     plugin.write_text("function on_packet(p) this is no Lua")
     out.await_event("plugin_reload_failed", 1)

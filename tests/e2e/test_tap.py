@@ -4,6 +4,7 @@ closes with the sender's count."""
 import json
 
 import pytest
+import conftest
 import scapy.all as scapy
 
 from conftest import ENGINE, finish, ledger, needs_root, refused, sh
@@ -57,12 +58,9 @@ def frames(tmp_path_factory):
 
 @pytest.fixture
 def patient(tmp_path):
-    """Options for a plugin that has all the time a busy machine may need."""
     def options(code):
         (tmp_path / "analyzer.lua").write_text(code)
-        config = tmp_path / "engine.lua"
-        config.write_text(f'plugin "{tmp_path}/analyzer.lua" {{ deadline_ms = 60000 }}')
-        return "--config", config
+        return conftest.patient(tmp_path, tmp_path / "analyzer.lua")
     return options
 
 
