@@ -1,1 +1,1 @@
-"""What the benchmark programs written in Python share: the results' format, the machine's description, the statistics."""
+"""What the benchmark programs written in Python share: the results' format, the machine's description."""

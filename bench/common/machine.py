@@ -1,4 +1,4 @@
-"""What a figure was measured on, as every result file says it. Read from /proc and /sys; what cannot be read is null."""
+"""What a figure was measured on, as every result file says it. From /proc and /sys; what cannot be read is null."""
 
 import ctypes
 import os

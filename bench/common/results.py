@@ -1,5 +1,5 @@
-"""The one format of all results, engine-bench/1: series, ratios, documents; and reading it back, with one line on what is
-wrong. bench/README.md describes it. Units are in the names of the values (rate_pps, cpu_ns_per_packet)."""
+"""The one format of all results, engine-bench/1: series, ratios, documents; and reading it back, with one line on what
+is wrong. bench/README.md describes it. Units are in the names of the values (rate_pps, cpu_ns_per_packet)."""
 
 import datetime
 import json
@@ -76,7 +76,8 @@ def checked(what):
     for entry in what["ratios"]:
         need(isinstance(entry, dict) and isinstance(entry.get("name"), str), "a ratio has no name")
         entry.update(a_series(entry["name"], entry))
-        need(entry.get("better") in DIRECTIONS, f"{entry['name']}: better is {entry.get('better')!r}, not higher or lower")
+        need(entry.get("better") in DIRECTIONS,
+             f"{entry['name']}: better is {entry.get('better')!r}, not higher or lower")
         need(entry.setdefault("target", None) is None or is_number(entry["target"]),
              f"{entry['name']}: target is not a number")
     for entry in what["missing"]:

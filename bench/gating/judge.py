@@ -1,9 +1,9 @@
 """Whether a ratio has become worse than its baseline allows. Pure functions of numbers.
 
-A ratio may be worse than the baseline's median by its tolerance: three standard deviations of the baseline's rounds, by their
-median absolute deviation so that one disturbed round counts for little, and never less than LEAST: two quiet runs of the same
-program on a shared machine differ by some per cent, and a gate that cries wolf is switched off. A processor of another kind
-has other ratios; there the tolerance is ELSEWHERE times as wide."""
+A ratio may be worse than the baseline's median by its tolerance: three standard deviations of the baseline's rounds, by
+their median absolute deviation so that one disturbed round counts for little, and never less than LEAST: two quiet runs
+of the same program on a shared machine differ by some per cent, and a gate that cries wolf is switched off. A processor
+of another kind has other ratios; there the tolerance is ELSEWHERE times as wide."""
 
 import statistics
 from dataclasses import dataclass
@@ -49,13 +49,15 @@ def judge(name, entry, rounds, widened=1):
     if entry is None:
         return Verdict(name, None, statistics.median(rounds), None, "new", "not in the baseline: bench/gate --update")
     if rounds is None:
-        return Verdict(name, entry["median"], None, None, "gone", "in the baseline, but no longer measured: bench/gate --update")
+        said = "in the baseline, but no longer measured: bench/gate --update"
+        return Verdict(name, entry["median"], None, None, "gone", said)
     now = statistics.median(rounds)
     worst, best = limits(entry, widened)
     if beyond(now, worst, entry["better"]):
         return Verdict(name, entry["median"], now, worst, "worse", f"worse by {abs(now / entry['median'] - 1):.0%}")
     if beyond(best, now, entry["better"]):
-        return Verdict(name, entry["median"], now, worst, "better", "better beyond the tolerance: bench/gate --update holds it")
+        said = "better beyond the tolerance: bench/gate --update holds it"
+        return Verdict(name, entry["median"], now, worst, "better", said)
     return Verdict(name, entry["median"], now, worst, "held", "")
 
 

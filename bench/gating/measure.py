@@ -1,8 +1,8 @@
 """What the gate measures: ratios that a short run in memory gives, by commands that write engine-bench/1.
 
-Each round is a process of its own, and the median of what it measures: where memory lies and which traces LuaJIT compiles
-differ from process to process, and belong to the spread. What needs two cores at once (two workers, a queue between two threads) is not here: on a shared machine
-such a ratio tells who was given the cores."""
+Each round is a process of its own, and the median of what it measures: where memory lies and which traces LuaJIT
+compiles differ from process to process, and belong to the spread. What needs two cores at once (two workers, a queue
+between two threads) is not here: on a shared machine such a ratio tells who was given the cores."""
 
 import json
 import pathlib

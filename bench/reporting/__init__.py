@@ -1,1 +1,1 @@
-"""Makes the report of result files: read (common/results) -> sections of tables and charts -> Markdown and one HTML page."""
+"""Makes the report of result files: sections of tables and charts (sections.py), as Markdown and as one HTML page."""

@@ -25,8 +25,9 @@ def comparison(runs, baseline, name):
     made.tables.append(Table("baseline-table", "Better or worse: the ranges of the rounds do not even touch",
                              ["figure", "before", "now", "now / before", "change"],
                              [cells(*row) for row in rows]))
-    made.charts.append(charts.ratios("baseline-chart", "Now / before", [(row[0], change(row[1], row[2])) for row in rows],
-                                     "baseline-table", "now / before, logarithmic"))
+    changes = [(label, change(before, now)) for label, before, now, *_ in rows]
+    made.charts.append(charts.ratios("baseline-chart", "Now / before", changes, "baseline-table",
+                                     "now / before, logarithmic"))
     return made
 
 
@@ -50,7 +51,8 @@ def compare_values(runs, baseline):
             for name, found in result["values"].items():
                 if found and old.get(name) and found["median"] > 0 and old[name]["median"] > 0:
                     unit = unit_of(name, [found["median"]])
-                    rows.append((f"{labels.of(result)}: {unit.head()}", old[name], found, higher_is_better(name), unit.text))
+                    label = f"{labels.of(result)}: {unit.head()}"
+                    rows.append((label, old[name], found, higher_is_better(name), unit.text))
     return rows
 
 

@@ -27,7 +27,8 @@ def rates_over_sizes(ident, run, labels, table):
     for label, size, series in points:
         lines.setdefault(label, {})[size] = series
     return Chart(ident, "Highest loss-free rate over frame size", {
-        "form": "lines", "x": list(range(len(sizes))), "ticks": [f"{size:,}" for size in sizes], "x_label": "frame with FCS, bytes" if with_fcs else "frame without FCS, bytes",
+        "form": "lines", "x": list(range(len(sizes))), "ticks": [f"{size:,}" for size in sizes],
+        "x_label": "frame with FCS, bytes" if with_fcs else "frame without FCS, bytes",
         "y_label": f"rate, {unit.name}", "log": False,
         "lines": [line(label, [found.get(size) for size in sizes], unit.divisor) for label, found in lines.items()],
     }, table)
@@ -45,7 +46,8 @@ def percentile_curves(ident, run, labels, table):
     unit = unit_of("latency_ns", [series["median"] for _, found in curves for series in found[:1] if series])
     return Chart(ident, "Latency by percentile", {
         "form": "lines", "x": [-math.log10(1 - percentile / 100) for percentile, _ in PERCENTILES],
-        "ticks": [f"p{percentile:g}" for percentile, _ in PERCENTILES], "x_label": "share of packets that were at least as fast",
+        "ticks": [f"p{percentile:g}" for percentile, _ in PERCENTILES],
+        "x_label": "share of packets that were at least as fast",
         "y_label": f"latency, {unit.name}, logarithmic", "log": True,
         "lines": [line(label, found, unit.divisor) for label, found in curves],
     }, table)

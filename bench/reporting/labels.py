@@ -1,4 +1,4 @@
-"""What a result is called in a table or chart: its name, and of its parameters those in which it differs from others."""
+"""What a result is called in a table or chart: its name, and those of its parameters that tell it from others."""
 
 from .units import spelled
 
@@ -15,7 +15,8 @@ class Labels:
         return self._made(result, self.results, set(left_out))
 
     def _made(self, result, among, left_out):
-        differing = [key for key in result["params"] if key not in left_out and self._differs(key, result["name"], among)]
+        differing = [key for key in result["params"]
+                     if key not in left_out and self._differs(key, result["name"], among)]
         told = [self._told(key, result["params"][key]) for key in differing]
         return ", ".join([result["name"].replace("_", " "), *told])
 

@@ -6,7 +6,8 @@ def render(report):
     for machine in report.machines:
         parts.append(rows(["machine", ""], [[escaped(word), escaped(holds)] for word, holds in machine.facts]))
         if machine.mitigations:
-            parts.append("Mitigations: " + "; ".join(f"{escaped(name)}: {escaped(state)}" for name, state in machine.mitigations) + ".")
+            states = [f"{escaped(name)}: {escaped(state)}" for name, state in machine.mitigations]
+            parts.append(f"Mitigations: {'; '.join(states)}.")
     for section in report.sections:
         parts.append(f"## {section.title}")
         if section.command:

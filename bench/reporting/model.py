@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Cell:
-    """`value` is the number exactly as the file has it, `key` says which: the page's test compares them with the file."""
+    """`value` is the number exactly as the file has it, `key` says which: a test compares them with the file."""
     text: str
     spread: str = ""
     value: float | None = None

@@ -1,4 +1,4 @@
-"""A report as one HTML page that fetches nothing: style, uPlot, charts and data are in it, and its policy allows only them."""
+"""A report as one HTML page that fetches nothing: style, uPlot, charts and data are in it; its policy allows only them."""
 
 import base64
 import hashlib
@@ -20,7 +20,8 @@ def render(report):
     charts = {chart.ident: chart.spec for section in report.sections for chart in section.charts}
     # Within a script element only "<" could end it or open a comment.
     data = json.dumps(charts, ensure_ascii=False).replace("<", "\\u003c")
-    policy = f"default-src 'none'; script-src {hashed(script)}; style-src {hashed(style)}; base-uri 'none'; form-action 'none'"
+    policy = (f"default-src 'none'; script-src {hashed(script)}; style-src {hashed(style)}; "
+              "base-uri 'none'; form-action 'none'")
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -37,8 +38,8 @@ def render(report):
 {head(report)}
 <main>
 {"".join(section(one) for one in report.sections)}</main>
-<footer>Made by <code>bench/report</code> from result files of <code>engine-bench/1</code>. Each figure is the median of its rounds,
-with the lowest and the highest round; a ratio is made within each round.</footer>
+<footer>Made by <code>bench/report</code> from result files of <code>engine-bench/1</code>. Each figure is the median
+of its rounds, with the lowest and the highest round; a ratio is made within each round.</footer>
 <script type="application/json" id="chart-data">{data}</script>
 <script>{script}</script>
 </body>
@@ -70,7 +71,8 @@ def head(report):
 def machine(one):
     facts = "".join(f"<div><dt>{escape(word)}</dt><dd>{escape(holds)}</dd></div>" for word, holds in one.facts)
     mitigations = "".join(f"<dt>{escape(name)}</dt><dd>{escape(state)}</dd>" for name, state in one.mitigations)
-    folded = f"""<details><summary>{counted(one.mitigations)}</summary><dl class="mitigations">{mitigations}</dl></details>
+    folded = f"""<details><summary>{counted(one.mitigations)}</summary>
+<dl class="mitigations">{mitigations}</dl></details>
 """ if mitigations else ""
     return f'<dl class="machine">{facts}</dl>\n{folded}'
 
@@ -99,7 +101,8 @@ def section(one):
 def chart(one):
     return f"""<figure>
 <figcaption>{escape(one.title)}<a href="#{one.table}">as a table</a></figcaption>
-<div class="chart" id="{one.ident}" role="img" aria-label="Chart: {escape(one.title)}. The same figures stand in the table."></div>
+<div class="chart" id="{one.ident}" role="img"
+ aria-label="Chart: {escape(one.title)}. The same figures stand in the table."></div>
 <div class="readout" aria-hidden="true"></div>
 </figure>
 """
@@ -108,7 +111,8 @@ def chart(one):
 def table(one, kind=""):
     columns = "".join(f'<th scope="col">{escape(name)}</th>' for name in one.head)
     body = "".join("<tr>" + "".join(cell(each, at == 0) for at, each in enumerate(row)) + "</tr>\n" for row in one.rows)
-    return f"""<div class="scroll {kind}" id="{one.ident}" tabindex="0" role="region" aria-label="{escape(one.caption)}"><table>
+    return f"""<div class="scroll {kind}" id="{one.ident}" tabindex="0" role="region" aria-label="{escape(one.caption)}">
+<table>
 <caption>{escape(one.caption)}</caption>
 <thead><tr>{columns}</tr></thead>
 <tbody>

@@ -9,8 +9,8 @@ from .units import count, number, span, spelled, unit_of
 
 # Also the order of the sections.
 TITLES = {
-    "peers": "Peers side by side", "search": "Highest loss-free rate", "rx": "Receiving", "tx": "Sending", "fwd": "Forwarding",
-    "latency": "Latency", "pipeline": "Cost by stage, in memory", "offline": "Over a capture file",
+    "peers": "Peers side by side", "search": "Highest loss-free rate", "rx": "Receiving", "tx": "Sending",
+    "fwd": "Forwarding", "latency": "Latency", "pipeline": "Cost by stage, in memory", "offline": "Over a capture file",
     "micro": "Parts, in memory", "soak": "Long run",
 }
 BARS = {
@@ -18,12 +18,15 @@ BARS = {
               ("buffer_bytes", "Packet buffers"), ("memory_bytes", "Memory besides")),
     "offline": (("rate_pps", "Rate over a file"), ("cpu_ns_per_packet", "CPU time per packet")),
     "pipeline": (("ns_per_packet", "Cost per packet by stage"),),
-    "rx": (("rate_pps", "Rate received"),), "tx": (("rate_pps", "Rate sent"),), "fwd": (("rate_pps", "Rate forwarded"),),
+    "rx": (("rate_pps", "Rate received"),),
+    "tx": (("rate_pps", "Rate sent"),),
+    "fwd": (("rate_pps", "Rate forwarded"),),
 }
 WIDE = 9
 # What is most asked for stands left; whatever else a file has follows in its order.
-COLUMNS = ("rate_pps", "rate_bytes_per_s", "ns_per_packet", "ns_per_operation", "cpu_ns_per_packet", "user_ns_per_packet",
-           "kernel_ns_per_packet", "cycles_per_packet", "memory_bytes", "buffer_bytes", "lost", "unaccounted")
+COLUMNS = ("rate_pps", "rate_bytes_per_s", "ns_per_packet", "ns_per_operation", "cpu_ns_per_packet",
+           "user_ns_per_packet", "kernel_ns_per_packet", "cycles_per_packet", "memory_bytes",
+           "buffer_bytes", "lost", "unaccounted")
 
 
 def report(runs, comparison=None):
@@ -33,8 +36,8 @@ def report(runs, comparison=None):
     parts = []
     for at, run in enumerate(runs):
         kind, nth = run["kind"], names[:at].count(run["kind"]) + 1
-        numbered = names.count(kind) > 1
-        parts.append(section(run, f"{kind}-{nth}" if numbered else kind, TITLES[kind] + (f" ({nth})" if numbered else "")))
+        ident, title = (f"{kind}-{nth}", f"{TITLES[kind]} ({nth})") if names.count(kind) > 1 else (kind, TITLES[kind])
+        parts.append(section(run, ident, title))
     front = [part for part in (targets(runs), comparison) if part]
     machines = distinct([machine(run["machine"]) for run in runs])
     warnings = [] if len(machines) == 1 else [
@@ -54,7 +57,8 @@ def machine(described):
     if described.get("threads_per_core"):
         cores += f" ({described['threads_per_core']} thread{'s' * (described['threads_per_core'] != 1)} a core)"
     facts = [
-        ("CPU", described.get("cpu") or "not known"), ("Cores", cores), ("NUMA nodes", str(described.get("numa_nodes", "not known"))),
+        ("CPU", described.get("cpu") or "not known"), ("Cores", cores),
+        ("NUMA nodes", str(described.get("numa_nodes", "not known"))),
         ("Memory", f"{number(round(memory / 2**30, 1))} GiB" if memory else "not known"),
         ("Kernel", described.get("kernel") or "not known"), ("Hypervisor", described.get("hypervisor") or "none"),
         ("Governor", described.get("governor") or "not shown by this machine"),
@@ -73,21 +77,27 @@ def section(run, ident, title):
     def table_of(metric):
         return next((f"{ident}-values-{at}" for at, names in enumerate(groups) if metric in names), "")
 
-    found = [charts.rates_over_sizes(f"{ident}-sizes", run, labels, table_of("rate_pps"))] if run["kind"] == "search" else []
-    found += [charts.percentile_curves(f"{ident}-curve", run, labels, table_of("latency_p50_ns"))] if run["kind"] == "latency" else []
-    found += [charts.bars(f"{ident}-{metric}", words, run, metric, labels, table_of(metric))
-              for metric, words in BARS.get(run["kind"], ())]
-    if run["kind"] == "micro":
-        costs = [(entry["name"].removesuffix(": ns_per_operation"), entry) for entry in run["ratios"] if entry["better"] == "lower" and "/" in entry["name"]]
-        found.append(charts.ratios(f"{ident}-against", "Cost against the peers", costs, f"{ident}-ratios",
-                                   "ratio of costs, logarithmic; left of 1 the first is faster") if costs else None)
-    made.charts = [chart for chart in found if chart]
+    made.charts = [chart for chart in charts_of(run, ident, labels, table_of) if chart]
     if run["ratios"]:
-        made.tables.append(ratios_table(f"{ident}-ratios", "Ratios, made within each round", run["ratios"], run["kind"]))
+        made.tables.append(ratios_table(f"{ident}-ratios", "Ratios, made within each round", run["ratios"], ident))
     if groups:
         made.tables.append(rounds_table(run, ident, labels))
     made.notes = notes(run["results"], labels) + [missing(entry) for entry in run["missing"]]
     return made
+
+
+def charts_of(run, ident, labels, table_of):
+    if run["kind"] == "search":
+        yield charts.rates_over_sizes(f"{ident}-sizes", run, labels, table_of("rate_pps"))
+    if run["kind"] == "latency":
+        yield charts.percentile_curves(f"{ident}-curve", run, labels, table_of("latency_p50_ns"))
+    for metric, words in BARS.get(run["kind"], ()):
+        yield charts.bars(f"{ident}-{metric}", words, run, metric, labels, table_of(metric))
+    suffix = ": ns_per_operation"
+    costs = [(entry["name"].removesuffix(suffix), entry) for entry in run["ratios"] if entry["name"].endswith(suffix)]
+    if costs:
+        yield charts.ratios(f"{ident}-against", "Cost against the peers", costs, f"{ident}-ratios",
+                            "ratio of costs, logarithmic; left of 1 the first is faster")
 
 
 def notes(found, labels):
@@ -140,13 +150,14 @@ def alike(found):
 
 
 def values_table(run, ident, section_ident, names, labels):
-    units = {name: unit_of(name, [found["median"] for result in run["results"] if (found := result["values"].get(name))])
-             for name in names}
+    medians = {name: [found["median"] for result in run["results"] if (found := result["values"].get(name))]
+               for name in names}
+    units = {name: unit_of(name, medians[name]) for name in names}
     rows = [[Cell("result"), *(Cell(units[name].head()) for name in names)]]
     for at, result in enumerate(run["results"]):
         if set(names) & set(result["values"]):
-            rows.append([Cell(labels.of(result))] + [value_cell(result, name, units[name], f"{section_ident}/{at}/{name}")
-                                                     for name in names])
+            rows.append([Cell(labels.of(result)), *(
+                value_cell(result, name, units[name], f"{section_ident}/{at}/{name}") for name in names)])
     # Few results of many values read better downwards.
     if len(names) > WIDE and len(rows) <= WIDE // 2:
         rows = [list(column) for column in zip(*rows)]
@@ -165,7 +176,8 @@ def rounds_table(run, ident, labels):
     """Every round of every value, as it was measured, in the unit of its name."""
     rows = [[Cell(labels.of(result)), Cell(name), Cell(", ".join(f"{value:.6g}" for value in found["rounds"]))]
             for result in run["results"] for name, found in result["values"].items() if found]
-    return Table(f"{ident}-rounds", "The values of the rounds", ["result", "value", "rounds, in the order measured"], rows, folded=True)
+    return Table(f"{ident}-rounds", "The values of the rounds", ["result", "value", "rounds, in the order measured"],
+                 rows, folded=True)
 
 
 def ratios_table(ident, caption, entries, where):
@@ -177,7 +189,7 @@ def ratios_table(ident, caption, entries, where):
             Cell(entry["name"]),
             Cell(number(entry["median"]), span(entry, number), entry["median"], f"{where}/ratio/{at}"),
             Cell("–" if met is None else f"{sign} {entry['target']:g}"),
-            Cell("–" if met is None else "met" if met else "not met", state="" if met is None else "met" if met else "missed"),
+            {True: Cell("met", state="met"), False: Cell("not met", state="missed"), None: Cell("–")}[met],
         ])
     return Table(ident, caption, ["ratio", "median", "target", "held"], rows)
 

@@ -43,7 +43,7 @@ def span(series, text):
 def unit_of(name, values):
     """The unit of a column of this name that shows these values."""
     if cost := COST.fullmatch(name):
-        return Unit(f"{spelled(cost['what'])} per {cost['each']}" if cost["what"] else f"per {cost['each']}", 1, cost["unit"])
+        return Unit(f"{spelled(cost['what'] or '')} per {cost['each']}".strip(), 1, cost["unit"])
     for ending, steps in ENDINGS:
         if name == ending or name.endswith("_" + ending):
             largest = max((abs(value) for value in values), default=0)
@@ -61,7 +61,7 @@ def spelled(name):
 
 
 def number(value):
-    """Three digits that matter, also where they are zeros, so that a column reads as one; nothing is cut from a count."""
+    """Three digits that matter, also where they are zeros, so that a column reads as one."""
     if abs(value) >= 100 or value == 0:
         return f"{value:,.0f}"
     if 0.9995 <= abs(value) < 1:

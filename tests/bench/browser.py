@@ -1,5 +1,5 @@
-"""Headless Chromium for one page, by its DevTools protocol over two pipes (--remote-debugging-pipe: messages end in NUL, the
-browser reads from descriptor 3 and writes to 4). What the page says on its console is kept."""
+"""Headless Chromium for one page, by its DevTools protocol over two pipes (--remote-debugging-pipe: messages end in NUL,
+the browser reads from descriptor 3 and writes to 4). What the page says on its console is kept."""
 
 import base64
 import fcntl
@@ -33,11 +33,11 @@ class Browser:
         self.profile = tempfile.TemporaryDirectory(prefix="engine-report-")
         from_us, self.write_end = pipe()
         self.read_end, to_us = pipe()
-        # The shell places the pipes where the browser expects them. Its sandbox does not work as root; the page is our own.
+        # The shell places the pipes where the browser expects them. Its sandbox does not work as root; the page is ours.
         self.child = subprocess.Popen(
-            ["bash", "-c", f'exec "$@" 3<&{from_us} 4>&{to_us}', "bash", program, "--headless", "--no-sandbox", "--disable-gpu",
-             "--disable-dev-shm-usage", "--remote-debugging-pipe", "--no-first-run", "--disable-background-networking",
-             "--hide-scrollbars", f"--user-data-dir={self.profile.name}"],
+            ["bash", "-c", f'exec "$@" 3<&{from_us} 4>&{to_us}', "bash", program, "--headless", "--no-sandbox",
+             "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-pipe", "--no-first-run",
+             "--disable-background-networking",             "--hide-scrollbars", f"--user-data-dir={self.profile.name}"],
             pass_fds=(from_us, to_us), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
         os.close(from_us)
         os.close(to_us)
@@ -91,8 +91,8 @@ class Browser:
             self.console.append(str(params["exceptionDetails"].get("exception", {}).get("description", params)))
         elif method == "Log.entryAdded":
             self.console.append(params["entry"]["text"])
-        elif method == "Network.requestWillBeSent":
-            self.console += [f"fetched {params['request']['url']}"] if not params["request"]["url"].startswith("file:") else []
+        elif method == "Network.requestWillBeSent" and not params["request"]["url"].startswith("file:"):
+            self.console.append(f"fetched {params['request']['url']}")
 
     def show(self, path, width, scheme="light"):
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
@@ -100,8 +100,8 @@ class Browser:
         self.call("Page.navigate", url=f"file://{path}")
         return self.evaluate("""new Promise((done) => {
           const look = () => document.readyState === "complete" &&
-            [...document.querySelectorAll(".chart")].every((one) => one.dataset.drawn) ? requestAnimationFrame(() => done(true))
-                                                                                       : setTimeout(look, 10);
+            [...document.querySelectorAll(".chart")].every((one) => one.dataset.drawn)
+              ? requestAnimationFrame(() => done(true)) : setTimeout(look, 10);
           look(); })""")
 
     def evaluate(self, expression):

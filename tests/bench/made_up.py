@@ -2,7 +2,8 @@
 
 from common import results
 
-RECEIVERS = {"rxdrop": 4.4, "engine": 4.3, "engine_lua_count": 4.25, "engine_lua_flows": 4.2, "libpcap": 1.2, "tcpdump": 0.8}
+RECEIVERS = {"rxdrop": 4.4, "engine": 4.3, "engine_lua_count": 4.25, "engine_lua_flows": 4.2, "libpcap": 1.2,
+             "tcpdump": 0.8}
 
 
 def spread(middle, rounds=5, width=0.03):
@@ -25,9 +26,8 @@ def peers():
             for name, rate in RECEIVERS.items()]
     made[0]["notes"].append("cycles: this machine has no counters | <i>none</i>")
     rounds = {name: spread(rate)["rounds"] for name, rate in RECEIVERS.items()}
-    ratios = [results.ratio("engine_lua_flows / rxdrop: rate_pps", rounds["engine_lua_flows"], rounds["rxdrop"], "higher", 0.97),
-              results.ratio("engine_lua_flows / libpcap: rate_pps", rounds["engine_lua_flows"], rounds["libpcap"], "higher", 3.5),
-              results.ratio("engine / rxdrop: rate_pps", rounds["engine"], rounds["rxdrop"], "higher")]
+    ratios = [results.ratio(f"{a} / {b}: rate_pps", rounds[a], rounds[b], "higher", target) for a, b, target in
+              (("engine_lua_flows", "rxdrop", 0.97), ("engine_lua_flows", "libpcap", 3.5), ("engine", "rxdrop", None))]
     return document("peers", made, ratios,
                     [{"name": "suricata", "reason": "is not installed", "remedy": "bench/peers/install"}],
                     interface={"name": "cap0", "driver": "veth", "mode": "copy", "queues": 1, "mtu_bytes": 1500},
@@ -35,7 +35,8 @@ def peers():
 
 
 def search():
-    made = [result("search", {"rate_pps": spread(rate * 1e6 / (1 + size / 2000))}, frame_bytes=size - 4, wire_bytes=size, mode=mode)
+    made = [result("search", {"rate_pps": spread(rate * 1e6 / (1 + size / 2000))}, frame_bytes=size - 4,
+                   wire_bytes=size, mode=mode)
             for mode, rate in (("copy", 4.4), ("afpacket", 1.3)) for size in (64, 128, 256, 512, 1024, 1280, 1518)]
     return document("search", made)
 

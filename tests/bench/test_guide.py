@@ -10,7 +10,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 ENGINE = ROOT / "build/engine/engine"
 GUIDE = (ROOT / "bench/README.md").read_text(encoding="utf-8")
 # Of the guide's shell blocks, a command a line, without comments.
-LINES = [line.split("#")[0] for block in re.findall(r"```sh\n(.*?)```", GUIDE, re.S) for line in block.splitlines()]
+BLOCKS = [block.replace("\\\n", " ") for block in re.findall(r"```sh\n(.*?)```", GUIDE, re.S)]
+LINES = [line.split("#")[0] for block in BLOCKS for line in block.splitlines()]
 
 
 def words(command):

@@ -1,4 +1,4 @@
-"""bench/report: the tables hold the files' numbers, what is wrong is said in one line, nothing in a file becomes markup."""
+"""bench/report: tables hold the files' numbers, what is wrong is said in one line, nothing in a file becomes markup."""
 
 import json
 import pathlib
@@ -13,7 +13,7 @@ from reporting import baseline, markdown, page, sections, units
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 CHROMIUM = browser.find()
-needs_uplot = pytest.mark.skipif(not page.UPLOT.is_dir(), reason="uPlot is not there: npm ci --prefix bench/reporting/page")
+needs_uplot = pytest.mark.skipif(not page.UPLOT.is_dir(), reason="there is no uPlot: npm ci --prefix bench/reporting/page")
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 
 
@@ -39,7 +39,8 @@ def made(tmp_path_factory):
 @pytest.mark.parametrize("name, values, text", [
     ("rate_pps", [4_403_210], "4.40"), ("rate_pps", [999], "999"), ("cpu_ns_per_packet", [136.04], "136"),
     ("latency_p99_9_ns", [54_000], "54.0"), ("memory_bytes", [3 * 2**20], "3.00"), ("lost", [1_234_567], "1,234,567"),
-    ("unaccounted", [0], "0"), ("empty_polls_share", [0.99992], "0.99992"), ("trial_s", [0.1], "0.100"), ("cycles_per_packet", [17.251], "17.3"), ("ns_per_record", [6.2], "6.20"), ("ns_per_operation", [0.0000123], "1.2e-05"),
+    ("unaccounted", [0], "0"), ("empty_polls_share", [0.99992], "0.99992"), ("trial_s", [0.1], "0.100"),
+    ("cycles_per_packet", [17.251], "17.3"), ("ns_per_record", [6.2], "6.20"), ("ns_per_operation", [0.0000123], "1.2e-05"),
 ])
 def test_numbers_as_people_read_them(name, values, text):
     assert units.unit_of(name, values).text(values[0]) == text
@@ -47,7 +48,8 @@ def test_numbers_as_people_read_them(name, values, text):
 
 @pytest.mark.parametrize("name, value, head", [
     ("rate_pps", 4e6, "rate, Mpps"), ("rate_pps", 4e4, "rate, kpps"), ("latency_p99_99_ns", 5e6, "p99.99, ms"),
-    ("cpu_ns_per_packet", 136, "CPU per packet, ns"), ("rate_bytes_per_s", 2e9, "rate, GB/s"), ("empty_polls", 3, "empty polls"), ("ns_per_line", 160, "per line, ns"), ("user_ns_per_packet", 9, "user per packet, ns"),
+    ("cpu_ns_per_packet", 136, "CPU per packet, ns"), ("rate_bytes_per_s", 2e9, "rate, GB/s"),
+    ("empty_polls", 3, "empty polls"), ("ns_per_line", 160, "per line, ns"), ("user_ns_per_packet", 9, "user per packet, ns"),
     ("memory_bytes", 5, "memory, B"),
 ])
 def test_the_head_of_a_column_has_the_unit(name, value, head):
@@ -154,7 +156,8 @@ def test_the_tables_hold_the_numbers_of_the_files(shown):
         for at, entry in enumerate(run_["ratios"]):
             assert float(cells[f"{run_['kind']}/ratio/{at}"][0]) == entry["median"]
     # Every chart leads to a table that is there, and draws what stands in it.
-    assert window.evaluate("""[...document.querySelectorAll("figcaption a")].every((a) => document.querySelector(a.hash + " td"))""")
+    assert window.evaluate("""[...document.querySelectorAll("figcaption a")].every(
+        (a) => document.querySelector(a.hash + " td"))""")
     drawn = json.loads(window.evaluate('document.getElementById("chart-data").textContent'))
     for bar, result in zip(drawn["peers-rate_pps"]["bars"], runs[0]["results"], strict=True):
         assert bar["value"] * 1e6 == pytest.approx(result["values"]["rate_pps"]["median"])
@@ -165,9 +168,11 @@ def test_the_tables_hold_the_numbers_of_the_files(shown):
 def test_a_pointer_reads_the_values_of_a_line(shown):
     path, _, window = shown
     window.show(path, 1280)
-    box = window.evaluate("""(() => { const chart = document.querySelector("#search-sizes .u-over"); chart.scrollIntoView();
-        const box = chart.getBoundingClientRect(); return [box.left + box.width / 2, box.top + box.height / 2]; })()""")
+    box = window.evaluate("""(() => { const chart = document.querySelector("#search-sizes .u-over");
+        chart.scrollIntoView(); const box = chart.getBoundingClientRect();
+        return [box.left + box.width / 2, box.top + box.height / 2]; })()""")
     window.call("Input.dispatchMouseEvent", type="mouseMoved", x=box[0], y=box[1])
-    text = window.evaluate("""new Promise((done) => { const readout = document.querySelector("#search-sizes + .readout");
+    text = window.evaluate("""new Promise((done) => {
+        const readout = document.querySelector("#search-sizes + .readout");
         const look = () => readout.textContent ? done(readout.textContent) : setTimeout(look, 10); look(); })""")
     assert text.startswith("512: search, copy 3.503 · search, afpacket 1.035")

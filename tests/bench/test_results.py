@@ -1,4 +1,4 @@
-"""The results' format: what is written is read again, and what is wrong is said in one line. All numbers are made up."""
+"""The results' format: what is written is read again, what is wrong is said in one line. Numbers are made up."""
 
 import json
 import math

@@ -7,7 +7,8 @@ const SERIES = 8; // --series-1 to --series-8 in page.css
 const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3]];
 const ROW_PX = 44;
 // Ticks of an axis of ratios, as far as they fit.
-const RATIOS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.33, 0.5, 0.67, 0.8, 0.9, 0.95, 1, 1.05, 1.1, 1.25, 1.5, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000];
+const RATIOS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.33, 0.5, 0.67, 0.8, 0.9, 0.95, 1,
+                1.05, 1.1, 1.25, 1.5, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000];
 
 const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const font = (px) => `${px * uPlot.pxRatio}px ${getComputedStyle(document.body).fontFamily}`;
@@ -30,15 +31,18 @@ function lines_options(spec, readout) {
   }));
   const of_all = (key) => spec.lines.flatMap((line) => line[key].filter((value) => value !== null));
   const lowest = Math.min(...of_all("low")), highest = Math.max(...of_all("high"));
-  const range = spec.log ? [10 ** Math.floor(Math.log10(lowest)), 10 ** Math.ceil(Math.log10(highest * 1.01))] : [0, highest * 1.06];
+  const decade = (round, value) => 10 ** round(Math.log10(value));
+  const range = spec.log ? [decade(Math.floor, lowest), decade(Math.ceil, highest * 1.01)] : [0, highest * 1.06];
   const last = spec.x[spec.x.length - 1], first = spec.x[0], edge = (last - first) * 0.04;
   return {
     scales: { x: { time: false, range: [first - edge, last + edge] }, y: { distr: spec.log ? 3 : 1, range } },
     series: [{}, ...series],
-    axes: [axis({ label: spec.x_label, labelSize: 22, size: 30, splits: () => spec.x, values: () => spec.ticks, grid: { show: false } }),
+    axes: [axis({ label: spec.x_label, labelSize: 22, size: 30, splits: () => spec.x, values: () => spec.ticks,
+                  grid: { show: false } }),
            axis({ label: spec.y_label, labelSize: 22, size: 52, values: (u, ticks) => ticks.map(short),
                   ...(spec.log && { splits: (u, at, low, high) => decades(low, high) }) })],
-    legend: { live: false, show: spec.lines.length > 1 }, cursor: { y: false, drag: { x: false, y: false }, points: { size: 9 } },
+    legend: { live: false, show: spec.lines.length > 1 },
+    cursor: { y: false, drag: { x: false, y: false }, points: { size: 9 } },
     hooks: {
       draw: [(u) => spec.lines.forEach((line, at) => whiskers(u, spec.x, line, series_colour(at)))],
       setCursor: [(u) => { readout.textContent = told(spec, u.cursor.idx); }],
@@ -162,9 +166,10 @@ function draw(place) {
   place.replaceChildren();
   const is_lines = spec.form === "lines";
   const height = is_lines ? 300 : spec.bars.length * ROW_PX + 62;
-  const data = is_lines ? [spec.x, ...spec.lines.map((line) => line.y)] : [spec.bars.map((_, at) => at), spec.bars.map((bar) => bar.value)];
-  const options = { width: place.clientWidth, height, ...(is_lines ? lines_options(spec, readout) : rows_options(spec)) };
-  const chart = new uPlot(options, data, place);
+  const data = is_lines ? [spec.x, ...spec.lines.map((line) => line.y)]
+                        : [spec.bars.map((_, at) => at), spec.bars.map((bar) => bar.value)];
+  const options = is_lines ? lines_options(spec, readout) : rows_options(spec);
+  const chart = new uPlot({ ...options, width: place.clientWidth, height }, data, place);
   place.dataset.drawn = "yes";
   return chart;
 }
@@ -172,7 +177,8 @@ function draw(place) {
 for (const place of document.querySelectorAll(".chart")) {
   let chart = draw(place);
   new ResizeObserver(() => {
-    if (place.clientWidth && place.clientWidth !== chart.width) chart.setSize({ width: place.clientWidth, height: chart.height });
+    const width = place.clientWidth;
+    if (width && width !== chart.width) chart.setSize({ width, height: chart.height });
   }).observe(place);
   for (const query of ["(prefers-color-scheme: dark)", "print"]) {
     matchMedia(query).addEventListener("change", () => { chart.destroy(); chart = draw(place); });
