@@ -65,7 +65,8 @@ FrameShares share_frames(const SocketConfig& config) {
   if ((receives && !std::has_single_bit(config.rx_entries)) || (sends && !std::has_single_bit(config.tx_entries)))
     throw refuse("ring sizes must be powers of two");
   if (config.mode == RequestedMode::afpacket) throw refuse("mode afpacket is not a mode of AF_XDP");
-  if (!sends) return {{first, frames}, {}};
+  if (config.forwards && !(receives && sends)) throw refuse("forwarding takes both rings");
+  if (config.forwards || !sends) return {{first, frames}, {}};
   if (!receives) return {{}, {first, frames}};
   if (config.tx_frames == 0 || config.tx_frames >= frames) throw refuse("sending and receiving need frames each");
   const std::uint32_t rx_frames = frames - config.tx_frames;
@@ -179,19 +180,25 @@ Socket Socket::prepare(const SocketConfig& config, Umem umem, engine::UniqueFd r
   if (umem == Umem::own) register_umem(fd, config);
   try {
     const auto [rx_frames, tx_frames] = std::pair(frames.rx.count, frames.tx.count);
+    // What is sent through a socket that forwards may be any frame of the UMEM.
+    const auto sendable =
+        config.forwards ? static_cast<std::uint32_t>(config.umem.size() / config.chunk_bytes) : tx_frames;
     auto& [fill, completion, rx, tx] = made.rings_;
     fill = RingMap(fd, RingKind::fill, rx_frames != 0 ? std::bit_ceil(2 * rx_frames) : idle_ring_entries);
-    completion = RingMap(fd, RingKind::completion, tx_frames != 0 ? std::bit_ceil(tx_frames) : idle_ring_entries);
-    if (rx_frames != 0) {
-      rx = RingMap(fd, RingKind::rx, config.rx_entries);
+    completion = RingMap(fd, RingKind::completion, sendable != 0 ? std::bit_ceil(sendable) : idle_ring_entries);
+    if (rx_frames != 0) rx = RingMap(fd, RingKind::rx, config.rx_entries);
+    if (sendable != 0) tx = RingMap(fd, RingKind::tx, config.tx_entries);
+    if (config.forwards) {
+      made.forward_queue_ = std::make_unique<ForwardQueue>(rx.memory(), fill.memory(), tx.memory(), completion.memory(),
+                                                           config.umem, config.chunk_bytes, frames.rx);
+      return made;
+    }
+    if (rx_frames != 0)
       made.rx_queue_ =
           std::make_unique<RxQueue>(rx.memory(), fill.memory(), config.umem, config.chunk_bytes, frames.rx);
-    }
-    if (tx_frames != 0) {
-      tx = RingMap(fd, RingKind::tx, config.tx_entries);
+    if (tx_frames != 0)
       made.tx_queue_ =
           std::make_unique<TxQueue>(tx.memory(), completion.memory(), config.umem, config.chunk_bytes, frames.tx);
-    }
   } catch (const std::system_error& error) {
     throw failure(SetupStep::create_rings, error.code().value(), config);
   }
@@ -219,11 +226,19 @@ Socket Socket::open(const SocketConfig& config, engine::UniqueFd ready) {
   return made;
 }
 
-std::vector<Socket> Socket::open_sharing(SocketConfig config, std::span<const QueueId> queues) {
+std::vector<Socket> Socket::open_sharing(const SocketConfig& config, std::span<const QueueId> queues) {
+  std::vector<SocketConfig> each(queues.size(), config);
+  for (std::size_t i = 0; i < queues.size(); ++i) each[i].queue = queues[i];
+  return open_sharing(std::move(each));
+}
+
+std::vector<Socket> Socket::open_sharing(std::vector<SocketConfig> queues) {
   std::vector<Socket> opened;
-  const auto share = static_cast<std::uint32_t>(config.umem.size() / config.chunk_bytes / queues.size());
-  for (const QueueId queue : queues) {
-    config.queue = queue;
+  const SocketConfig& first = queues.front();
+  const auto share = static_cast<std::uint32_t>(first.umem.size() / first.chunk_bytes / queues.size());
+  for (SocketConfig& config : queues) {
+    config.umem = first.umem;
+    config.chunk_bytes = first.chunk_bytes;
     config.frames = {static_cast<std::uint32_t>(opened.size()) * share, share};
     Socket socket = prepare(config, opened.empty() ? Umem::own : Umem::joined, {});
     if (opened.empty()) {
@@ -231,11 +246,11 @@ std::vector<Socket> Socket::open_sharing(SocketConfig config, std::span<const Qu
     } else if (const int error = socket.join(config, opened.front()); error != 0) {
       if (!opened.front().obtained_zero_copy() || config.mode != RequestedMode::automatic)
         throw failure(SetupStep::join, error, config);
-      const std::string reason =
-          "queue " + std::to_string(queue.value()) + ": " + std::string(zero_copy_refusal(error, config.multi_buffer));
+      const std::string reason = "queue " + std::to_string(config.queue.value()) + ": " +
+                                 std::string(zero_copy_refusal(error, config.multi_buffer));
       opened.clear();
-      config.mode = RequestedMode::copy;
-      opened = open_sharing(config, queues);
+      for (SocketConfig& copying : queues) copying.mode = RequestedMode::copy;
+      opened = open_sharing(std::move(queues));
       for (Socket& copying : opened) copying.fallback_reason_ = reason;
       return opened;
     } else {

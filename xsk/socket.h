@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "engine/base/unique_fd.h"
+#include "xsk/forward_queue.h"
 #include "xsk/mode.h"
 #include "xsk/ring_map.h"
 #include "xsk/rx_queue.h"
@@ -33,6 +34,7 @@ struct SocketConfig {
   std::uint32_t rx_entries = 0;  // power of two; 0: does not receive
   std::uint32_t tx_entries = 0;  // power of two; 0: does not send
   std::uint32_t tx_frames = 0;   // of a socket that does both: the last frames, for sending
+  bool forwards = false;         // all frames receive, and a socket of the same UMEM sends them: see forward_queue.h
   RequestedMode mode = RequestedMode::automatic;
   bool multi_buffer = false;           // packets may take several frames; kernel 6.6, see RxBatch::gather()
   std::uint32_t single_frame_mtu = 0;  // the largest MTU that needs no multi_buffer, for messages
@@ -58,7 +60,10 @@ class Socket {
   // A socket on each of these queues of the interface, all in one UMEM whose frames they share out evenly (`frames` and
   // `queue` of the configuration are not looked at). They are in one mode: where one queue can't have zero-copy, none
   // has it; unless it was forced, then that throws.
-  static std::vector<Socket> open_sharing(SocketConfig config, std::span<const QueueId> queues);
+  static std::vector<Socket> open_sharing(const SocketConfig& config, std::span<const QueueId> queues);
+  // The same for queues that may be of different interfaces, each with a configuration of its own; UMEM and chunk_bytes
+  // are those of the first.
+  static std::vector<Socket> open_sharing(std::vector<SocketConfig> queues);
 
   Socket(Socket&&) noexcept = default;
   Socket& operator=(Socket&&) = delete;
@@ -66,9 +71,10 @@ class Socket {
   int fd() const noexcept { return fd_.get(); }
   QueueId queue() const noexcept { return queue_; }
 
-  // Only on sockets opened with rx_entries or tx_entries.
+  // Only on sockets opened with rx_entries or tx_entries, and not on those that forward.
   RxQueue& rx_queue() noexcept { return *rx_queue_; }
   TxQueue& tx_queue() noexcept { return *tx_queue_; }
+  ForwardQueue& forward_queue() noexcept { return *forward_queue_; }  // only on those
 
   // Read back from the kernel after bind (XDP_OPTIONS).
   bool obtained_zero_copy() const noexcept { return zero_copy_; }
@@ -99,16 +105,17 @@ class Socket {
   std::array<RingMap, 4> rings_;
   std::unique_ptr<RxQueue> rx_queue_;
   std::unique_ptr<TxQueue> tx_queue_;
+  std::unique_ptr<ForwardQueue> forward_queue_;
 };
 
 // Raises the soft and hard limit on locked memory as far as the kernel permits; true if it is unlimited afterwards.
 // Kernels account UMEMs against it (xdp_umem_account_pages in net/xdp/xdp_umem.c) unless the process has CAP_IPC_LOCK.
 bool raise_memlock_limit() noexcept;
 
-// The kernel keeps, for each queue, bookkeeping of every frame of the UMEM that the queue uses (xp_create_and_assign_umem
-// in net/xdp/xsk_buff_pool.c: pool->heads), so what it takes grows with the square of the queues. Of 4,096 frames of
-// 2 KiB a queue, in MiB (6.18, VmallocUsed and Slab): 8 queues 33 beside 64 of frames, 16 queues 130 beside 128; in a
-// UMEM each they take 5 and 10.
+// The kernel keeps, for each queue, bookkeeping of every frame of the UMEM that the queue uses
+// (xp_create_and_assign_umem in net/xdp/xsk_buff_pool.c: pool->heads), so what it takes grows with the square of the
+// queues. Of 4,096 frames of 2 KiB a queue, in MiB (6.18, VmallocUsed and Slab): 8 queues 33 beside 64 of frames, 16
+// queues 130 beside 128; in a UMEM each they take 5 and 10.
 inline constexpr std::size_t max_queues_per_umem = 8;
 
 }  // namespace xsk

@@ -1,14 +1,6 @@
 #include "engine/bench/receiver.h"
 
-#include <pthread.h>
-#include <sys/eventfd.h>
-
-#include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <system_error>
-
-#include "numa/memory.h"
+#include <utility>
 
 namespace engine::bench {
 namespace {
@@ -24,66 +16,39 @@ cli::Settings settings_of(const ReceiverConfig& config, const Shared& shared) {
   return settings;
 }
 
-UniqueFd event() {
-  UniqueFd fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!fd.valid()) throw SetupError(ExitCode::runtime_failure, "create an eventfd", std::strerror(errno));
-  return fd;
-}
-
 }  // namespace
 
 Receiver::Receiver(const ReceiverConfig& config, const Shared& shared, const cli::Log& log)
-    : settings_(settings_of(config, shared)), capture_(settings_, log), first_(event()), done_(event()) {
+    : settings_(settings_of(config, shared)), capture_(settings_, log), threads_(control_) {
   if (port().mode() == "afpacket")
     throw SetupError(ExitCode::machine_cannot, "interface " + port().link().name, "AF_XDP cannot take its packets",
                      "the warning before this says why and what helps");
   control_.limit = config.limit;
-  control_.first_fd = first_.get();
-  control_.done_fd = done_.get();
   for (const CaptureShare& share : capture_.shares()) {
     std::vector<Lane*> lanes;
     for (Lane* lane : share.lanes)
       if (lane->wanted) lanes.push_back(lane);
     workers_.push_back(std::make_unique<DropWorker>(
         std::move(lanes), control_,
-        DropWorker::Config{.batch = shared.batch, .spin = capture_.spins(), .watch_gaps = config.watch_gaps}));
+        WorkerConfig{.batch = shared.batch, .spin = capture_.spins(), .watch_gaps = config.watch_gaps}));
   }
 }
 
 Receiver::~Receiver() { stop(); }
 
 void Receiver::start() {
+  std::vector<SampledWorker*> workers;
   std::vector<unsigned> cpus;
+  for (const auto& worker : workers_) workers.push_back(worker.get());
   for (const CaptureShare& share : capture_.shares()) cpus.push_back(share.cpu);
-  numa::keep_this_thread_off(cpus);
-  try {
-    for (std::size_t i = 0; i < workers_.size(); ++i) {
-      threads_.emplace_back([this, i, cpu = cpus[i]] {
-        pthread_setname_np(pthread_self(), ("receiver " + std::to_string(i)).c_str());
-        numa::pin_this_thread(cpu);  // it was placed on a core of ours, so this cannot fail
-        workers_[i]->run();
-      });
-    }
-  } catch (const std::system_error& error) {
-    throw SetupError(ExitCode::runtime_failure, "start the workers' threads", error.what(), "see ulimit -u");
-  }
+  threads_.start(std::move(workers), cpus, "receiver");
   capture_.start();
 }
 
 void Receiver::stop() {
   if (std::exchange(stopped_, true)) return;
   capture_.stop();
-  control_.ending.store(true, std::memory_order_release);
-  for (const auto& worker : workers_) worker->wake();
-  for (std::thread& thread : threads_) thread.join();
-}
-
-std::vector<WorkerSample> Receiver::sample() {
-  control_.samples.fetch_add(1, std::memory_order_release);
-  std::vector<WorkerSample> samples;
-  for (const auto& worker : workers_) worker->wake();
-  for (const auto& worker : workers_) samples.push_back(worker->sample());
-  return samples;
+  threads_.end();
 }
 
 std::uint64_t Receiver::received() const noexcept {
@@ -135,26 +100,6 @@ void add_losses(const std::vector<QueueLedger>& queues, Result& result) {
   }
   add("lost", lost(total));
   add("unaccounted", unaccounted(queues));
-}
-
-WorkerSample sum(const std::vector<WorkerSample>& samples) {
-  WorkerSample total;
-  if (!samples.empty())
-    total.cost.cycles = samples.front().cost.cycles ? std::optional<std::uint64_t>(0) : std::nullopt;
-  for (const WorkerSample& one : samples) {
-    total.at_ns = std::max(total.at_ns, one.at_ns);
-    total.cost.user_ns += one.cost.user_ns;
-    total.cost.kernel_ns += one.cost.kernel_ns;
-    if (total.cost.cycles) *total.cost.cycles += one.cost.cycles.value_or(0);
-    total.packets += one.packets;
-    total.bytes += one.bytes;
-    total.ours += one.ours;
-    total.batches += one.batches;
-    total.polls += one.polls;
-    total.empty_polls += one.empty_polls;
-    total.longest_gap_ns = std::max(total.longest_gap_ns, one.longest_gap_ns);
-  }
-  return total;
 }
 
 void add_rates(const WorkerSample& change, Result& result) {

@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <thread>
 #include <vector>
 
 #include "engine/bench/drop_worker.h"
@@ -30,12 +29,12 @@ class Receiver {
   void start();
   void stop();  // what has arrived is taken first; from then on the ledger is exact
 
-  std::vector<WorkerSample> sample();                     // one for each worker, now
-  std::uint64_t received() const noexcept;                // packets until now, by all workers
-  std::vector<QueueLedger> ledger();                      // see Capture::ledger()
-  std::uint64_t device_dropped() const;                   // by the device's own count, since it was opened
-  int first_fd() const noexcept { return first_.get(); }  // readable once a packet has come,
-  int done_fd() const noexcept { return done_.get(); }    // once the limit is reached
+  std::vector<WorkerSample> sample() { return threads_.sample(); }  // one for each worker, now
+  std::uint64_t received() const noexcept;                          // packets until now, by all workers
+  std::vector<QueueLedger> ledger();                                // see Capture::ledger()
+  std::uint64_t device_dropped() const;                             // by the device's own count, since it was opened
+  int first_fd() const noexcept { return control_.first.get(); }    // readable once a packet has come,
+  int done_fd() const noexcept { return control_.done.get(); }      // once the limit is reached
 
   const Port& port() const noexcept { return *capture_.ports().front(); }
   const std::vector<CaptureShare>& shares() noexcept { return capture_.shares(); }
@@ -43,12 +42,12 @@ class Receiver {
   InterfaceUsed used() const;
 
  private:
+  // Destroyed in reverse order: the threads, then the workers, then what they serve.
   cli::Settings settings_;
   Capture capture_;
-  UniqueFd first_, done_;
-  DropControl control_;
+  WorkerControl control_;
   std::vector<std::unique_ptr<DropWorker>> workers_;
-  std::vector<std::thread> threads_;
+  WorkerThreads threads_;
   bool stopped_ = false;
 };
 
@@ -59,6 +58,5 @@ std::uint64_t unaccounted(const std::vector<QueueLedger>& queues);
 
 // Rate and cost of what came between two samples of one worker, or of the sums of several.
 void add_rates(const WorkerSample& change, Result& result);
-WorkerSample sum(const std::vector<WorkerSample>& samples);
 
 }  // namespace engine::bench

@@ -86,13 +86,9 @@ std::string_view name_of(SearchEnd end) {
   return "the trials did not agree";
 }
 
-// The receiver's cost is that of the trials that ran at the result's rate: of the last one.
-void add_found(const SearchResult& found, const WorkerSample& received, std::uint32_t frame_bytes, Result& result) {
+void add_found(const SearchResult& found, std::uint32_t frame_bytes, Result& result) {
   result.add("rate_pps", found.rate_pps);
   result.add("rate_bytes_per_s", found.rate_pps * frame_bytes);
-  if (found.rate_pps > 0 && received.packets > 0)
-    result.add("cpu_ns_per_packet",
-               static_cast<double>(received.cost.cpu_ns()) / static_cast<double>(received.packets));
   if (found.end != SearchEnd::found) result.notes.emplace_back(name_of(found.end));
   Steps& trials = result.steps.empty() ? result.steps.emplace_back(Steps{"trials", {}}) : result.steps.front();
   for (const Trial& trial : found.trials)
@@ -118,7 +114,7 @@ Result search_size(const Settings& settings, std::uint32_t wire_bytes, TrialRig&
                    static_cast<unsigned long long>(trial.sent));
       return trial;
     });
-    add_found(found, rig.received(), frame_bytes, result);
+    add_found(found, frame_bytes, result);
   }
   return result;
 }
