@@ -22,6 +22,7 @@ struct Subcommand {
 constexpr Subcommand subcommands[] = {
     {"pipeline", run_pipeline, "what each stage costs a packet, in memory"},
     {"rx", run_rx, "how many packets a second AF_XDP receives, and at which cost"},
+    {"fwd", run_fwd, "how many packets a second AF_XDP forwards, and at which cost"},
     {"search", run_search, "the highest rate without loss, by frame size (RFC 2544)"},
     {"tx", run_tx, "how many packets a second AF_XDP sends, and at which cost"},
 };

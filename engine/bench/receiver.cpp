@@ -102,29 +102,4 @@ void add_losses(const std::vector<QueueLedger>& queues, Result& result) {
   add("unaccounted", unaccounted(queues));
 }
 
-void add_rates(const WorkerSample& change, Result& result) {
-  const auto per = [&result](std::string_view name, double part, double whole) {
-    result.add(name, whole > 0 ? part / whole : 0);
-  };
-  const double seconds = static_cast<double>(change.at_ns) * 1e-9;
-  const double packets = static_cast<double>(change.packets);
-  const double user_ns = static_cast<double>(change.cost.user_ns);
-  const double kernel_ns = static_cast<double>(change.cost.kernel_ns);
-  per("rate_pps", packets, seconds);
-  per("rate_bytes_per_s", static_cast<double>(change.bytes), seconds);
-  per("ns_per_packet", seconds * 1e9, packets);
-  per("cpu_ns_per_packet", user_ns + kernel_ns, packets);
-  per("user_ns_per_packet", user_ns, packets);
-  per("kernel_ns_per_packet", kernel_ns, packets);
-  per("user_share", user_ns, seconds * 1e9);
-  per("kernel_share", kernel_ns, seconds * 1e9);
-  if (change.cost.cycles) {
-    per("cycles_per_packet", static_cast<double>(*change.cost.cycles), packets);
-  } else {
-    result.cannot("cycles_per_packet", CycleCounter().reason());
-  }
-  per("packets_per_batch", packets, static_cast<double>(change.batches));
-  per("empty_polls_share", static_cast<double>(change.empty_polls), static_cast<double>(change.polls));
-}
-
 }  // namespace engine::bench

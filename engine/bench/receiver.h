@@ -56,7 +56,4 @@ void add_losses(const std::vector<QueueLedger>& queues, Result& result);
 std::uint64_t lost(const QueueLedger& total);
 std::uint64_t unaccounted(const std::vector<QueueLedger>& queues);
 
-// Rate and cost of what came between two samples of one worker, or of the sums of several.
-void add_rates(const WorkerSample& change, Result& result);
-
 }  // namespace engine::bench

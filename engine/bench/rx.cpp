@@ -1,15 +1,11 @@
 // `engine bench rx`: AF_XDP receiving without doing anything with the packets, which come from elsewhere.
-#include <poll.h>
-
 #include <algorithm>
-#include <array>
 #include <cstdio>
 #include <string>
 
 #include "engine/bench/bench.h"
 #include "engine/bench/receiver.h"
-#include "engine/cli/signals.h"
-#include "engine/clock.h"
+#include "engine/bench/rounds.h"
 
 namespace engine::bench {
 namespace {
@@ -45,19 +41,6 @@ std::vector<cli::Option> own_options(Settings& s) {
 
 std::vector<cli::Option> shared_ones(Settings& s) {
   return shared_options(s.shared, {"mode", "queues", "batch", "cpus", "wait", "duration", "rounds"});
-}
-
-enum class Woken { by_event, by_stop, by_time };
-
-Woken await(int event_fd, const cli::Signals& signals, double seconds) {
-  const std::uint64_t end_ns = monotonic_ns() + static_cast<std::uint64_t>(seconds * 1e9);
-  std::array<pollfd, 2> waits{{{signals.stop_fd(), POLLIN, 0}, {event_fd, POLLIN, 0}}};
-  for (std::uint64_t now_ns; (now_ns = monotonic_ns()) < end_ns;) {
-    poll(waits.data(), waits.size(), static_cast<int>((end_ns - now_ns + 999'999) / 1'000'000));
-    if (waits[0].revents != 0) return Woken::by_stop;
-    if (waits[1].revents != 0) return Woken::by_event;
-  }
-  return Woken::by_time;
 }
 
 // One result for the whole; with several queues one for each, where CPU time is that of a core which serves it alone.
@@ -118,11 +101,7 @@ class Rounder {
 std::vector<Result> measure(const Settings& settings, Receiver& receiver, const cli::Signals& signals) {
   receiver.start();
   std::fprintf(stderr, "engine bench rx: ready\n");
-  const Woken begun = await(receiver.first_fd(), signals, settings.patience_s);
-  if (begun == Woken::by_time)
-    throw SetupError(ExitCode::runtime_failure, "receive on " + receiver.port().link().name,
-                     "no packet came within " + std::to_string(settings.patience_s) + " s",
-                     "start a generator at the other end, or give --patience");
+  const Woken begun = await_first(receiver.first_fd(), signals, settings.patience_s, receiver.port().link().name);
   Rounder rounds(receiver);
   const std::uint32_t wanted = settings.receiver.limit != 0 ? 1 : settings.shared.rounds;
   Woken ended = begun;

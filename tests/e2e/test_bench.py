@@ -178,7 +178,105 @@ def test_search_in_a_namespace_that_is_not_there_is_refused(lab):
     assert len(done.stderr.splitlines()) == 1 and "--gen-netns nosuch" in done.stderr
 
 
+READER = """
+import json, socket, sys
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+s.bind((sys.argv[1], 0))
+s.settimeout(60)
+print("ready", flush=True)
+got = []
+while len(got) < int(sys.argv[2]):
+    frame, address = s.recvfrom(2048)
+    if address[2] != socket.PACKET_OUTGOING:
+        got.append([frame[:6].hex(), frame[6:12].hex(), int.from_bytes(frame[42:50], "big")])
+print(json.dumps(got))
+"""
+
+
+def start_reader(pair, device, count):
+    """What arrives on an interface of the generator's namespace: destination, source, sequence number."""
+    reader = pair.start(pair.gen, "/usr/bin/python3", "-c", READER, device, count)
+    assert reader.stdout.readline() == "ready\n"
+    return reader
+
+
+def directions(report):
+    return {(r["params"]["from"], r["params"]["to"]): {k: v["rounds"][0] for k, v in r["values"].items()}
+            for r in report["results"][1:]}
+
+
+def check_direction(got):
+    """The ledger closes."""
+    assert got["unaccounted"] == got["unfinished"] == got["bad"] == 0
+    assert got["xdp_seen"] == got["no_socket"] + got["rx_dropped"] + got["rx_ring_full"] + got["received"]
+    assert got["received"] == got["forwarded"] + got["tx_ring_full"] and got["forwarded"] == got["completed"]
+
+
+def second_pair(pair):
+    """out0 beside cap0, its other end sink0 in the generator's namespace."""
+    sh("ip", "-n", pair.cap, "link", "add", "out0", "type", "veth", "peer", "name", "sink0", "netns", pair.gen)
+    for namespace, device in ((pair.cap, "out0"), (pair.gen, "sink0")):
+        sh("ip", "-n", namespace, "link", "set", device, "up")
+        sh(*pair.inside(namespace, "ethtool", "-K", device, "gro", "on"))
+
+
+@needs_root()
+@pytest.mark.parametrize("mode", ["copy", "skb"])
+def test_fwd_between_two_interfaces_in_both_directions(lab, mode):
+    pair = lab()
+    second_pair(pair)
+    # Fewer packets than any ring on the way holds (veth's: 256), so that none is lost however busy the machine is.
+    child = start(pair, "fwd", "--iface", "cap0", "--iface", "out0", "--mode", mode, "--count", 300, "--duration", 60,
+                  "--cpus", LAST)
+    readers = [start_reader(pair, "sink0", 200), start_reader(pair, "gen0", 100)]
+    pair.generate("--count", 200, "--rate", 5000, "--method", "tx")
+    sh(*pair.inside(pair.gen, ENGINE, "gen", "--iface", "sink0", "--count", 100, "--rate", 5000, "--method", "tx"))
+    report = finish(child, "fwd")
+    assert report["interface"]["mode"] == mode and report["results"][0]["values"]["rate_pps"]["median"] > 0
+    both = directions(report)
+    for way, count in ((("cap0", "out0"), 200), (("out0", "cap0"), 100)):
+        check_direction(both[way])
+        assert both[way]["completed"] == count and both[way]["device_refused"] == 0
+    for reader, count in zip(readers, (200, 100)):
+        frames = json.loads(reader.communicate(timeout=60)[0])
+        assert frames == [["020000000002", "020000000001", number] for number in range(count)]
+
+
+@needs_root()
+def test_fwd_back_out_of_one_interface_with_addresses_swapped(lab):
+    pair = lab()
+    child = start(pair, "fwd", "--iface", "cap0", "--swap-macs", "--count", 50, "--duration", 60, "--cpus", LAST,
+                  "--wait", "poll")
+    reader = start_reader(pair, "gen0", 50)
+    pair.generate("--count", 50, "--rate", 5000, "--method", "tx")
+    both = directions(finish(child, "fwd"))
+    check_direction(both["cap0", "cap0"])
+    assert both["cap0", "cap0"]["completed"] == 50
+    frames = json.loads(reader.communicate(timeout=60)[0])
+    assert frames == [["020000000001", "020000000002", number] for number in range(50)]
+
+
+@needs_root()
+def test_fwd_accounts_for_every_packet_under_overload(lab):
+    pair = lab(queues=2)
+    second_pair(pair)
+    child = start(pair, "fwd", "--iface", "cap0", "--iface", "out0", "--rounds", 2, "--duration", 0.3, "--cpus", LAST)
+    before = counter(pair, pair.gen, "sink0", "packets")
+    generator = pair.start(pair.gen, "taskset", "-c", 0, ENGINE, "gen", "--iface", "gen0", "--method", "live")
+    both = directions(finish(child, "fwd"))
+    generator.terminate()
+    got = both["cap0", "out0"]
+    check_direction(got)
+    assert got["received"] > 1000
+    assert counter(pair, pair.gen, "sink0", "packets") - before == got["completed"] - got["device_refused"]
+    check_direction(both["out0", "cap0"])
+
+
 REFUSED = [
+    (["fwd"], "needs an interface"),
+    (["fwd", "--iface", "lo", "--iface", "lo"], "is given twice"),
+    (["fwd", "--iface", "a", "--iface", "b", "--iface", "c"], "--iface c"),
+    (["fwd", "--iface", "nosuch0"], "nosuch0"),
     (["search", "--iface", "lo"], "give --gen-iface"),
     (["search", "--iface", "lo", "--gen-iface", "lo", "--sizes", "63"], "--sizes 63"),
     (["search", "--iface", "lo", "--gen-iface", "lo", "--resolution", "0"], "--resolution 0"),
@@ -206,6 +304,6 @@ def test_bad_input_is_refused_in_one_line(engine, options, said):
 
 def test_help_names_every_command_and_each_has_its_own(engine):
     commands = [line.split()[0] for line in sh(engine, "bench", "--help").stdout.splitlines() if line.startswith("  ")]
-    assert {"rx", "search", "tx"} <= set(commands)
+    assert {"fwd", "rx", "search", "tx"} <= set(commands)
     for command in commands:
         assert sh(engine, "bench", command, "--help").stdout.startswith(f"Usage: engine bench {command} ")

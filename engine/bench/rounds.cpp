@@ -1,0 +1,59 @@
+#include "engine/bench/rounds.h"
+
+#include <poll.h>
+
+#include <array>
+#include <cstdio>
+
+#include "engine/base/error.h"
+#include "engine/clock.h"
+
+namespace engine::bench {
+
+Woken await(int event_fd, const cli::Signals& signals, double seconds) {
+  const std::uint64_t end_ns = monotonic_ns() + static_cast<std::uint64_t>(seconds * 1e9);
+  std::array<pollfd, 2> waits{{{signals.stop_fd(), POLLIN, 0}, {event_fd, POLLIN, 0}}};
+  for (std::uint64_t now_ns; (now_ns = monotonic_ns()) < end_ns;) {
+    poll(waits.data(), waits.size(), static_cast<int>((end_ns - now_ns + 999'999) / 1'000'000));
+    if (waits[0].revents != 0) return Woken::by_stop;
+    if (waits[1].revents != 0) return Woken::by_event;
+  }
+  return Woken::by_time;
+}
+
+Woken await_first(int event_fd, const cli::Signals& signals, double patience_s, const std::string& interface) {
+  const Woken woken = await(event_fd, signals, patience_s);
+  if (woken != Woken::by_time) return woken;
+  char seconds[32];
+  std::snprintf(seconds, sizeof seconds, "%g s", patience_s);
+  throw SetupError(ExitCode::runtime_failure, "receive on " + interface,
+                   std::string("no packet came within ") + seconds,
+                   "start a generator at the other end, or give --patience");
+}
+
+void add_rates(const WorkerSample& change, Result& result) {
+  const auto per = [&result](std::string_view name, double part, double whole) {
+    result.add(name, whole > 0 ? part / whole : 0);
+  };
+  const double seconds = static_cast<double>(change.at_ns) * 1e-9;
+  const double packets = static_cast<double>(change.packets);
+  const double user_ns = static_cast<double>(change.cost.user_ns);
+  const double kernel_ns = static_cast<double>(change.cost.kernel_ns);
+  per("rate_pps", packets, seconds);
+  per("rate_bytes_per_s", static_cast<double>(change.bytes), seconds);
+  per("ns_per_packet", seconds * 1e9, packets);
+  per("cpu_ns_per_packet", user_ns + kernel_ns, packets);
+  per("user_ns_per_packet", user_ns, packets);
+  per("kernel_ns_per_packet", kernel_ns, packets);
+  per("user_share", user_ns, seconds * 1e9);
+  per("kernel_share", kernel_ns, seconds * 1e9);
+  if (change.cost.cycles) {
+    per("cycles_per_packet", static_cast<double>(*change.cost.cycles), packets);
+  } else {
+    result.cannot("cycles_per_packet", CycleCounter().reason());
+  }
+  per("packets_per_batch", packets, static_cast<double>(change.batches));
+  per("empty_polls_share", static_cast<double>(change.empty_polls), static_cast<double>(change.polls));
+}
+
+}  // namespace engine::bench

@@ -1,0 +1,24 @@
+// Rounds of measuring: waiting for what begins and ends them, and what two samples say of the time between. Main
+// thread.
+#pragma once
+
+#include <string>
+
+#include "engine/bench/report.h"
+#include "engine/bench/sampled_worker.h"
+#include "engine/cli/signals.h"
+
+namespace engine::bench {
+
+enum class Woken { by_event, by_stop, by_time };
+
+// Until the descriptor is readable, the end is asked for, or so long.
+Woken await(int event_fd, const cli::Signals& signals, double seconds);
+
+// The same for the first packet on an interface; throws SetupError where none comes in time.
+Woken await_first(int event_fd, const cli::Signals& signals, double patience_s, const std::string& interface);
+
+// Rate and cost of what one worker, or several together, did in a round.
+void add_rates(const WorkerSample& change, Result& result);
+
+}  // namespace engine::bench
