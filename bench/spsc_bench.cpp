@@ -7,11 +7,13 @@
 //
 // run: spsc_bench [--benchmark_filter=...], or bench/micro --filter spsc for the ratios.
 #include <algorithm>
-#include <boost/lockfree/spsc_queue.hpp>
 #include <span>
 
 #include "bench/spsc_rig.h"
 #include "engine/spsc.h"
+#ifdef HAVE_BOOST
+#include <boost/lockfree/spsc_queue.hpp>
+#endif
 #ifdef HAVE_READERWRITERQUEUE
 #include <readerwriterqueue/readerwriterqueue.h>
 #endif
@@ -63,6 +65,7 @@ class Engine {
   engine::SpscRing ring_{kQueueBytes};
 };
 
+#ifdef HAVE_BOOST
 template <std::size_t Bytes>
 class Boost {
  public:
@@ -81,6 +84,7 @@ class Boost {
  private:
   boost::lockfree::spsc_queue<Record<Bytes>, boost::lockfree::capacity<kQueueBytes / Bytes>> queue_;
 };
+#endif
 
 #ifdef HAVE_READERWRITERQUEUE
 template <std::size_t Bytes>
@@ -103,12 +107,14 @@ class Moodycamel {
 template <std::size_t Bytes>
 void add() {
   bench::add_spsc<Engine<Bytes>, Bytes, false>("engine");
+  bench::add_spsc<Engine<Bytes>, Bytes, true>("engine");
+#ifdef HAVE_BOOST
   bench::add_spsc<Boost<Bytes>, Bytes, false>("boost");
+  bench::add_spsc<Boost<Bytes>, Bytes, true>("boost");
+#endif
 #ifdef HAVE_READERWRITERQUEUE
   bench::add_spsc<Moodycamel<Bytes>, Bytes, false>("readerwriterqueue");
 #endif
-  bench::add_spsc<Engine<Bytes>, Bytes, true>("engine");
-  bench::add_spsc<Boost<Bytes>, Bytes, true>("boost");
 }
 
 }  // namespace
