@@ -24,6 +24,7 @@ constexpr Subcommand subcommands[] = {
     {"rx", run_rx, "how many packets a second AF_XDP receives, and at which cost"},
     {"fwd", run_fwd, "how many packets a second AF_XDP forwards, and at which cost"},
     {"search", run_search, "the highest rate without loss, by frame size (RFC 2544)"},
+    {"soak", run_soak, "whether anything is lost or grows in a long time"},
     {"tx", run_tx, "how many packets a second AF_XDP sends, and at which cost"},
 };
 

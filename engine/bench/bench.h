@@ -16,6 +16,7 @@ ExitCode run_fwd(std::span<char* const> args);
 ExitCode run_pipeline(std::span<char* const> args);
 ExitCode run_rx(std::span<char* const> args);
 ExitCode run_search(std::span<char* const> args);
+ExitCode run_soak(std::span<char* const> args);
 ExitCode run_tx(std::span<char* const> args);
 
 }  // namespace engine::bench

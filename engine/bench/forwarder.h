@@ -53,6 +53,7 @@ class Forwarder {
   void start();
   void stop();  // what has arrived is forwarded first, and its completion waited for
   std::vector<WorkerSample> sample() { return threads_.sample(); }
+  std::vector<WorkerSample> begin() { return threads_.begin(); }
   int first_fd() const noexcept { return control_.first.get(); }
   int done_fd() const noexcept { return control_.done.get(); }
 

@@ -51,12 +51,6 @@ void Receiver::stop() {
   threads_.end();
 }
 
-std::uint64_t Receiver::received() const noexcept {
-  std::uint64_t packets = 0;
-  for (const auto& lane : port().lanes()) packets += lane->analysed.load(std::memory_order_relaxed);
-  return packets;
-}
-
 std::vector<QueueLedger> Receiver::ledger() { return capture_.ledger(stopped_); }
 
 std::uint64_t Receiver::device_dropped() const {

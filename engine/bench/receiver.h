@@ -30,7 +30,7 @@ class Receiver {
   void stop();  // what has arrived is taken first; from then on the ledger is exact
 
   std::vector<WorkerSample> sample() { return threads_.sample(); }  // one for each worker, now
-  std::uint64_t received() const noexcept;                          // packets until now, by all workers
+  std::vector<WorkerSample> begin() { return threads_.begin(); }    // as it was before the first packet
   std::vector<QueueLedger> ledger();                                // see Capture::ledger()
   std::uint64_t device_dropped() const;                             // by the device's own count, since it was opened
   int first_fd() const noexcept { return control_.first.get(); }    // readable once a packet has come,

@@ -51,13 +51,8 @@ class Rounder {
       if (lane->wanted) lanes_.push_back(lane.get());
     for (const Lane* lane : lanes_)
       queues_.push_back({.name = "rx_queue", .params = {{"queue", std::uint64_t{lane->index}}}});
-    begin();
-  }
-
-  void begin() {
-    workers_before_ = receiver_.sample();
-    packets_before_.clear();
-    for (const Lane* lane : lanes_) packets_before_.push_back(lane->analysed.load(std::memory_order_relaxed));
+    workers_before_ = receiver_.begin();
+    packets_before_.resize(lanes_.size());  // before the first packet: none
   }
 
   void end() {
@@ -66,7 +61,9 @@ class Rounder {
     for (std::size_t i = 0; i < workers.size(); ++i) changes.push_back(difference(workers[i], workers_before_[i]));
     add_rates(sum(changes), whole_);
     for (std::size_t i = 0; i < lanes_.size(); ++i) add_queue(i, changes);
-    begin();
+    workers_before_ = workers;
+    for (std::size_t i = 0; i < lanes_.size(); ++i)
+      packets_before_[i] = lanes_[i]->analysed.load(std::memory_order_relaxed);
   }
 
   std::vector<Result> results() {

@@ -77,10 +77,11 @@ void SampledWorker::wake() const noexcept { eventfd_write(wake_.get(), 1); }
 
 void SampledWorker::run() noexcept {
   const ThreadMeter meter;
+  meter_ = &meter;
   for (;;) {
     const bool ending = control_.ending.load(std::memory_order_acquire);  // before the rings are looked at
     if (control_.samples.load(std::memory_order_acquire) != samples_given_.load(std::memory_order_relaxed))
-      take_sample(meter);
+      take_sample();
     if (config_.watch_gaps) look_at_clock();
     const std::uint32_t received = look();
     now_.polls += now_.packets > 0;
@@ -103,7 +104,10 @@ bool SampledWorker::may_end() noexcept {
 }
 
 void SampledWorker::count(std::uint32_t packets, std::uint64_t bytes, std::uint64_t ours) noexcept {
-  if (now_.packets == 0) eventfd_write(control_.first.get(), 1);
+  if (now_.packets == 0) {
+    begin_ = sample_now();
+    eventfd_write(control_.first.get(), 1);
+  }
   now_.packets += packets;
   now_.bytes += bytes;
   now_.ours += ours;
@@ -138,11 +142,17 @@ void SampledWorker::look_at_clock() noexcept {
   last_look_ns_ = at_ns;
 }
 
+WorkerSample SampledWorker::sample_now() const noexcept {
+  WorkerSample sample = now_;
+  sample.at_ns = monotonic_ns();
+  sample.cost = meter_->cost();
+  return sample;
+}
+
 // The longest gap is that since the last sample.
-void SampledWorker::take_sample(const ThreadMeter& meter) noexcept {
-  given_ = now_;
-  given_.at_ns = monotonic_ns();
-  given_.cost = meter.cost();
+void SampledWorker::take_sample() noexcept {
+  given_ = sample_now();
+  given_begin_ = now_.packets > 0 ? begin_ : given_;
   now_.longest_gap_ns = 0;
   samples_given_.store(control_.samples.load(std::memory_order_relaxed), std::memory_order_release);
   samples_given_.notify_all();
@@ -153,6 +163,11 @@ WorkerSample SampledWorker::sample() const {
   for (std::uint32_t given; (given = samples_given_.load(std::memory_order_acquire)) != asked;)
     samples_given_.wait(given, std::memory_order_acquire);
   return given_;
+}
+
+WorkerSample SampledWorker::begin() const {
+  sample();
+  return given_begin_;
 }
 
 void WorkerThreads::start(std::vector<SampledWorker*> workers, const std::vector<unsigned>& cpus,
@@ -179,11 +194,22 @@ void WorkerThreads::end() noexcept {
   threads_.clear();
 }
 
-std::vector<WorkerSample> WorkerThreads::sample() {
+void WorkerThreads::ask() noexcept {
   control_.samples.fetch_add(1, std::memory_order_release);
-  std::vector<WorkerSample> samples;
   for (const SampledWorker* worker : workers_) worker->wake();
+}
+
+std::vector<WorkerSample> WorkerThreads::sample() {
+  ask();
+  std::vector<WorkerSample> samples;
   for (const SampledWorker* worker : workers_) samples.push_back(worker->sample());
+  return samples;
+}
+
+std::vector<WorkerSample> WorkerThreads::begin() {
+  ask();
+  std::vector<WorkerSample> samples;
+  for (const SampledWorker* worker : workers_) samples.push_back(worker->begin());
   return samples;
 }
 

@@ -60,6 +60,7 @@ class SampledWorker {
   void run() noexcept;          // the thread's body
   void wake() const noexcept;   // any thread: it sleeps in poll() no longer
   WorkerSample sample() const;  // waits until it has taken the sample that was asked for last; the main thread's
+  WorkerSample begin() const;   // the same, but as it was before the first packet, if there was one
 
  protected:
   // Serves every queue once; returns how many packets there were.
@@ -73,7 +74,8 @@ class SampledWorker {
   std::uint32_t batch() const noexcept { return config_.batch; }
 
  private:
-  void take_sample(const ThreadMeter& meter) noexcept;
+  WorkerSample sample_now() const noexcept;
+  void take_sample() noexcept;
   void idle() noexcept;
   void look_at_clock() noexcept;
   bool may_end() noexcept;
@@ -82,11 +84,14 @@ class SampledWorker {
   WorkerControl& control_;
   WorkerConfig config_;
   UniqueFd wake_;
-  WorkerSample now_;  // the worker's own
+  const ThreadMeter* meter_ = nullptr;  // the worker's own, as the next
+  WorkerSample now_;
+  WorkerSample begin_;  // once the first packet is there
   std::uint64_t last_look_ns_ = 0;
   std::uint64_t give_up_ns_ = 0;
   std::uint32_t empty_rounds_ = 0;
   WorkerSample given_;
+  WorkerSample given_begin_;
   std::atomic<std::uint32_t> samples_given_{0};
 };
 
@@ -101,8 +106,11 @@ class WorkerThreads {
   void start(std::vector<SampledWorker*> workers, const std::vector<unsigned>& cpus, const std::string& name);
   void end() noexcept;
   std::vector<WorkerSample> sample();  // one for each, now; not after end()
+  std::vector<WorkerSample> begin();   // the same as it was before the first packet, of those that had one
 
  private:
+  void ask() noexcept;
+
   WorkerControl& control_;
   std::vector<SampledWorker*> workers_;
   std::vector<std::thread> threads_;

@@ -4,6 +4,7 @@ refused in one line. No rate is asserted."""
 import json
 import math
 import os
+import signal
 
 import pytest
 
@@ -272,7 +273,41 @@ def test_fwd_accounts_for_every_packet_under_overload(lab):
     check_direction(both["out0", "cap0"])
 
 
+@needs_root()
+def test_soak_with_its_own_traffic(lab):
+    pair = lab()
+    report = run(pair, pair.cap, "soak", *across(pair), "--method", "tx", "--rate", 10000, "--interval", 0.1,
+                 "--duration", 0.3)
+    got = values(report)
+    rounds = len(got["rate_pps"])
+    assert rounds >= 2 and got["interval_lost"] == [0] * rounds and len(got["memory_bytes"]) == rounds
+    assert got["lost"] == got["unaccounted"] == got["descriptor_growth"] == [0]
+    assert got["received"] == got["xdp_seen"] and 1000 <= got["received"][0] <= 3000
+    assert min(got["memory_bytes"]) > 0 and min(got["descriptors"]) > 3 and min(got["longest_gap_ns"]) > 0
+
+
+@needs_root()
+def test_soak_fails_where_packets_are_lost(lab):
+    pair = lab(queues=2)
+    report = run(pair, pair.cap, "soak", *across(pair), "--queues", 1, "--gen-queues", 2, "--flows", 8, "--method", "tx",
+                 "--rate", 10000, "--interval", 0.1, "--duration", 0.1, status=1)
+    got = values(report)
+    assert got["interval_lost"][0] > 0 and got["no_socket"][0] >= got["interval_lost"][0] and got["unaccounted"] == [0]
+
+
+@needs_root()
+def test_soak_of_traffic_from_elsewhere_ends_at_a_signal(lab):
+    pair = lab()
+    child = start(pair, "soak", "--iface", "cap0", "--cpus", LAST, "--wait", "poll", "--duration", 600, "--interval", 500)
+    pair.generate("--count", 500, "--rate", 10000, "--method", "tx")
+    child.send_signal(signal.SIGINT)
+    got = values(finish(child, "soak"))
+    assert got["received"] == [500] and got["lost"] == got["unaccounted"] == [0] and got["interval_lost"] == [0]
+
+
 REFUSED = [
+    (["soak"], "needs an interface"),
+    (["soak", "--iface", "lo", "--interval", "0"], "--interval 0"),
     (["fwd"], "needs an interface"),
     (["fwd", "--iface", "lo", "--iface", "lo"], "is given twice"),
     (["fwd", "--iface", "a", "--iface", "b", "--iface", "c"], "--iface c"),
@@ -304,6 +339,6 @@ def test_bad_input_is_refused_in_one_line(engine, options, said):
 
 def test_help_names_every_command_and_each_has_its_own(engine):
     commands = [line.split()[0] for line in sh(engine, "bench", "--help").stdout.splitlines() if line.startswith("  ")]
-    assert {"fwd", "rx", "search", "tx"} <= set(commands)
+    assert {"fwd", "rx", "search", "soak", "tx"} <= set(commands)
     for command in commands:
         assert sh(engine, "bench", command, "--help").stdout.startswith(f"Usage: engine bench {command} ")
