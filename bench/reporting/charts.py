@@ -60,10 +60,20 @@ def line(label, found, divisor):
 
 
 def bars(ident, title, run, metric, labels, table):
-    """One bar a result, with the range of its rounds. None unless there are two to compare."""
-    shown = [result for result in run["results"] if result["values"].get(metric)]
-    if len(shown) < 2:
-        return None
+    """One bar a result, with the range of its rounds, where there are two to compare. What was measured at several rates
+    that were given is a chart for each."""
+    at_rates = {}
+    for result in run["results"]:
+        if result["values"].get(metric):
+            at_rates.setdefault(result["params"].get("rate_pps"), []).append(result)
+    for rate, shown in at_rates.items():
+        if len(shown) > 1 and len(at_rates) > 1 and rate is not None:
+            yield one_bars(f"{ident}-{rate}", f"{title}, at {rate:,} packets/s", shown, metric, labels, table)
+        elif len(shown) > 1:
+            yield one_bars(ident, title, shown, metric, labels, table)
+
+
+def one_bars(ident, title, shown, metric, labels, table):
     unit = unit_of(metric, [result["values"][metric]["median"] for result in shown])
     names = {result["name"] for result in shown}
     own = {name for name in names if name.startswith("engine")} or names

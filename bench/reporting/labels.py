@@ -27,6 +27,8 @@ class Labels:
 
     @staticmethod
     def _told(key, value):
+        if key == "rate_pps":
+            return f"at {value:,} packets/s"
         if key.endswith("_bytes"):
             return f"{spelled(key.removesuffix('_bytes'))} {value:,} B"
         if isinstance(value, str):

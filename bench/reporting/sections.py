@@ -14,8 +14,9 @@ TITLES = {
     "micro": "Parts, in memory", "soak": "Long run",
 }
 BARS = {
-    "peers": (("rate_pps", "Loss-free rate"), ("cpu_ns_per_packet", "CPU time per packet"),
-              ("buffer_bytes", "Packet buffers"), ("memory_bytes", "Memory besides")),
+    "peers": (("rate_pps", "Loss-free rate"), ("cpu_and_softirq_ns_per_packet", "CPU time, its own and softirq's"),
+              ("cpu_ns_per_packet", "CPU time of its own"), ("memory_bytes", "Memory"), ("buffer_bytes", "Packet buffers"),
+              ("other_bytes", "Memory besides packet buffers")),
     "offline": (("rate_pps", "Rate over a file"), ("cpu_ns_per_packet", "CPU time per packet")),
     "pipeline": (("ns_per_packet", "Cost per packet by stage"),),
     "rx": (("rate_pps", "Rate received"),),
@@ -92,7 +93,7 @@ def charts_of(run, ident, labels, table_of):
     if run["kind"] == "latency":
         yield charts.percentile_curves(f"{ident}-curve", run, labels, table_of("latency_p50_ns"))
     for metric, words in BARS.get(run["kind"], ()):
-        yield charts.bars(f"{ident}-{metric}", words, run, metric, labels, table_of(metric))
+        yield from charts.bars(f"{ident}-{metric}", words, run, metric, labels, table_of(metric))
     suffix = ": ns_per_operation"
     costs = [(entry["name"].removesuffix(suffix), entry) for entry in run["ratios"] if entry["name"].endswith(suffix)]
     if costs:

@@ -48,7 +48,7 @@ def unit_of(name, values):
         if name == ending or name.endswith("_" + ending):
             largest = max((abs(value) for value in values), default=0)
             divisor, unit = max((step for step in steps if step[0] <= largest), default=steps[0])
-            return Unit(spelled(name[: -len(ending)].strip("_")) or ending, divisor, unit)
+            return Unit(spelled(name[: -len(ending)].strip("_")) or {"seconds": "time"}.get(ending, ending), divisor, unit)
     return Unit(spelled(name), 1, "")
 
 

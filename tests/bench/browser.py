@@ -37,7 +37,7 @@ class Browser:
         self.child = subprocess.Popen(
             ["bash", "-c", f'exec "$@" 3<&{from_us} 4>&{to_us}', "bash", program, "--headless", "--no-sandbox",
              "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-pipe", "--no-first-run",
-             "--disable-background-networking",             "--hide-scrollbars", f"--user-data-dir={self.profile.name}"],
+             "--disable-background-networking", "--hide-scrollbars", f"--user-data-dir={self.profile.name}"],
             pass_fds=(from_us, to_us), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
         os.close(from_us)
         os.close(to_us)
@@ -111,5 +111,8 @@ class Browser:
         return answer["result"].get("value")
 
     def screenshot(self, path):
-        data = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)["data"]
+        """The whole page as a PNG file."""
+        size = self.call("Page.getLayoutMetrics")["cssContentSize"]
+        whole = {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}
+        data = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True, clip=whole)["data"]
         path.write_bytes(base64.b64decode(data))

@@ -3,6 +3,7 @@
 import json
 import pathlib
 import re
+import struct
 import subprocess
 
 import browser
@@ -127,8 +128,8 @@ LOOK = """[...document.querySelectorAll(".chart")].map((place) => {
 @needs_chromium
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_chart_is_drawn(shown, width, scheme):
-    path, runs, window = shown
+def test_every_chart_is_drawn(shown, width, scheme, tmp_path):
+    path, _, window = shown
     window.show(path, width, scheme)
     charts = window.evaluate(LOOK)
     assert {"peers-rate_pps", "peers-cpu_ns_per_packet", "search-sizes", "latency-curve", "pipeline-ns_per_packet",
@@ -136,6 +137,10 @@ def test_every_chart_is_drawn(shown, width, scheme):
     assert all(chart["colours"] > 5 and chart["within"] for chart in charts), charts
     assert window.evaluate("document.documentElement.scrollWidth") == width
     assert window.console == []  # also no fetch, and nothing that the page's policy refused
+    window.screenshot(tmp_path / "page.png")
+    pixels = struct.unpack(">II", (tmp_path / "page.png").read_bytes()[16:24])  # of its IHDR
+    assert pixels == (width, window.evaluate("document.documentElement.scrollHeight"))
+    assert (tmp_path / "page.png").stat().st_size > pixels[0] * pixels[1] / 200  # more than paper
 
 
 @needs_uplot
