@@ -20,6 +20,7 @@ struct Subcommand {
 };
 
 constexpr Subcommand subcommands[] = {
+    {"latency", run_latency, "how long a packet takes from the wire to Lua and to its result"},
     {"pipeline", run_pipeline, "what each stage costs a packet, in memory"},
     {"rx", run_rx, "how many packets a second AF_XDP receives, and at which cost"},
     {"fwd", run_fwd, "how many packets a second AF_XDP forwards, and at which cost"},

@@ -13,6 +13,7 @@ ExitCode run(std::span<char* const> args);
 
 // The subcommands, `args` being what follows their names.
 ExitCode run_fwd(std::span<char* const> args);
+ExitCode run_latency(std::span<char* const> args);
 ExitCode run_pipeline(std::span<char* const> args);
 ExitCode run_rx(std::span<char* const> args);
 ExitCode run_search(std::span<char* const> args);

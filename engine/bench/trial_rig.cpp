@@ -76,14 +76,16 @@ TrialRig::TrialRig(Receiver& receiver, const GeneratorConfig& generator) : recei
 }
 
 // On a thread of its own: a namespace and a core are a thread's.
-gen::Outcome TrialRig::generate(const gen::Settings& settings) {
-  return std::async(std::launch::async,
-                    [&] {
-                      enter(generator_.netns);
-                      if (!generator_.cpu.empty()) numa::pin_this_thread(cli::parse_cpu_list(generator_.cpu).front());
-                      return gen::generate(settings);
-                    })
-      .get();
+gen::Report send_from(const GeneratorConfig& generator, const gen::Settings& settings) {
+  gen::Outcome outcome = std::async(std::launch::async, [&] {
+                           enter(generator.netns);
+                           if (!generator.cpu.empty())
+                             numa::pin_this_thread(cli::parse_cpu_list(generator.cpu).front());
+                           return gen::generate(settings);
+                         }).get();
+  if (!outcome.failure.empty())
+    throw SetupError(ExitCode::runtime_failure, "send on " + settings.interface_name, outcome.failure);
+  return std::move(outcome.report);
 }
 
 Trial TrialRig::run(double rate_pps, double duration_s, std::uint16_t frame_bytes) {
@@ -92,10 +94,7 @@ Trial TrialRig::run(double rate_pps, double duration_s, std::uint16_t frame_byte
   settings.duration_s = duration_s;
   settings.traffic.sizes = {{frame_bytes, 1}};
   const WorkerSample before = sum(receiver_.sample());
-  gen::Outcome outcome = generate(settings);
-  if (!outcome.failure.empty())
-    throw SetupError(ExitCode::runtime_failure, "send on " + settings.interface_name, outcome.failure);
-  sent_ = std::move(outcome.report);
+  sent_ = send_from(generator_, settings);
   interrupted_ = interrupted_ || sent_.interrupted;
   const std::uint64_t sent = sent_.total.packets + sent_.unfinished;
 

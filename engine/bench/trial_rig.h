@@ -25,6 +25,9 @@ struct GeneratorConfig {
 std::vector<cli::Option> generator_options(GeneratorConfig& config);
 void require_generator(std::string_view command, const GeneratorConfig& config);
 
+// Sends from the generator's namespace and core, until it is done. Throws SetupError, also where it fails half way.
+gen::Report send_from(const GeneratorConfig& generator, const gen::Settings& settings);
+
 class TrialRig {
  public:
   // Starts the receiver. Throws SetupError. Both outlive the rig.
@@ -39,8 +42,6 @@ class TrialRig {
   const WorkerSample& received() const noexcept { return received_; }  // in it
 
  private:
-  gen::Outcome generate(const gen::Settings& settings);
-
   Receiver& receiver_;
   const GeneratorConfig& generator_;
   gen::Interrupts interrupts_;  // blocks the signals in all threads that are made from here on
