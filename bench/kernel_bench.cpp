@@ -32,6 +32,7 @@
 #include "bpf/map_entries.h"
 #include "bpf/options.h"
 #include "bpf/root_program.h"
+#include "root.skel.h"
 
 namespace {
 
@@ -112,6 +113,31 @@ void load_root_bare(benchmark::State& state) {
     const double spent_ns = recording.replay_ns();
     if (spent_ns < 0) return state.SkipWithError("a recorded call was refused");
     state.SetIterationTime(spent_ns / 1e9);
+  }
+  state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations()));
+}
+
+// As build_root() (bpf/root_build.cpp) has it for a configuration of nothing but one queue.
+bool load_by_libbpf() {
+  const std::unique_ptr<root_bpf, decltype(&root_bpf::destroy)> root(root_bpf::open(nullptr), &root_bpf::destroy);
+  if (!root) return false;
+  for (bpf_map* map : {root->maps.root_now, root->maps.root_block, root->maps.root_block_nets, root->maps.root_bypass,
+                       root->maps.root_rates, root->maps.root_slots})
+    bpf_map__set_autocreate(map, false);
+  bpf_map__set_max_entries(root->maps.root_counts, 1);
+  bpf_map__set_max_entries(root->maps.root_sockets, 1);
+  bpf_program__set_autoload(root->progs.root_deliver, false);
+  bpf_program__set_autoload(root->progs.root_pass, false);
+  return root_bpf::load(root.get()) == 0;
+}
+
+void load_root_libbpf(benchmark::State& state) {
+  const bpf::QuietLibbpf quiet;
+  load_by_libbpf();
+  for (auto _ : state) {
+    bool good = false;
+    state.SetIterationTime(seconds_of([&] { good = load_by_libbpf(); }));
+    if (!good) return state.SkipWithError("the root program does not load");
   }
   state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations()));
 }
@@ -270,6 +296,7 @@ BENCHMARK(load_filter)->Name("kernel/load_filter/engine");
 BENCHMARK(load_filter_bare)->Name("kernel/load_filter/system_call");
 BENCHMARK(load_root)->Name("kernel/load_root/engine")->UseManualTime();
 BENCHMARK(load_root_bare)->Name("kernel/load_root/system_call")->UseManualTime();
+BENCHMARK(load_root_libbpf)->Name("kernel/load_root/libbpf")->UseManualTime();
 BENCHMARK(attach)->Name("kernel/attach/engine")->UseManualTime();
 BENCHMARK(attach_bare)->Name("kernel/attach/system_call")->UseManualTime();
 BENCHMARK(read_entry)->Name("kernel/read_entry/engine");

@@ -48,7 +48,7 @@ struct Ring {
     ring.flags = &flags.value;
     return ring;
   }
-  Entry& at(std::uint32_t index) { return entries[index % entries.size()]; }
+  Entry& at(std::uint32_t index) { return entries[index & (static_cast<std::uint32_t>(entries.size()) - 1)]; }
 
   Index producer, consumer, flags;
   std::vector<Entry> entries;
