@@ -76,8 +76,8 @@ void FileRun::load_analyses() {
     pcapng::Interface interface;
     interface.name = settings_.pcap_path;
     interface.link_type = source_.file_link_type();
-    packet_file_ =
-        open_packet_file(settings_, source_.workers(), {interface}, source_.epoch_ns(), log_, [this] { source_.stop(); });
+    packet_file_ = open_packet_file(settings_, source_.workers(), {interface}, source_.epoch_ns(), log_,
+                                    [this] { source_.stop(); });
   }
   plugins_.emplace(settings_, source_.datalink());
   for (std::uint32_t i = 0; i < source_.workers(); ++i) {
@@ -127,13 +127,18 @@ void FileRun::start_threads() {
     collector_->start();
     if (packet_file_) packet_file_->start();
     plugins_->start(settings_, log_, *collector_);
+    const bool reads_itself = workers_.size() == 1;
     for (std::size_t i = 0; i < workers_.size(); ++i) {
-      threads_.emplace_back([this, i] {
-        workers_[i]->run();
+      threads_.emplace_back([this, i, reads_itself] {
+        if (reads_itself) {
+          workers_[i]->run(source_);
+        } else {
+          workers_[i]->run();
+        }
         collector_->worker_ended(i);
       });
     }
-    threads_.emplace_back([this] { source_.run(); });
+    if (!reads_itself) threads_.emplace_back([this] { source_.run(); });
   } catch (const std::system_error& error) {
     source_.stop();
     source_.run();  // nobody else does: ends every queue at once

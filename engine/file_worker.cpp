@@ -23,6 +23,22 @@ void FileWorker::run() noexcept {
   figures_.cpu_ns = thread_cpu_ns();
 }
 
+void FileWorker::run(FileSource& source) noexcept {
+  analysis_.touch();
+  source.serve_between([this] { serve_all(); });
+  source.run();
+  figures_.cpu_ns = thread_cpu_ns();
+}
+
+void FileWorker::serve_all() noexcept {
+  for (bool more = true; more;) {
+    while (serve()) {
+    }
+    const auto marker = queue_.next_marker();
+    more = marker && take_marker(*marker);
+  }
+}
+
 bool FileWorker::serve() noexcept {
   const FileBatch batch = queue_.receive(kBatchPackets);
   const std::uint32_t count = batch.size();

@@ -7,6 +7,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -47,6 +48,7 @@ CaptureFile::CaptureFile(const std::string& path, int interrupt_fd)
     : name_(path == "-" ? "standard input" : path), input_(std::make_unique<Input>()) {
   input_->outside_interrupt_fd = interrupt_fd;
   open_input(path);
+  read_head();
 
   const cookie_io_functions_t functions{read_input, nullptr, nullptr, nullptr};
   FILE* stream = ::fopencookie(input_.get(), "r", functions);
@@ -59,6 +61,11 @@ CaptureFile::CaptureFile(const std::string& path, int interrupt_fd)
   handle_.reset(::pcap_fopen_offline_with_tstamp_precision(stream, PCAP_TSTAMP_PRECISION_NANO, words.data()));
   if (handle_) {
     link_ = link_type(datalink());
+    bool nanoseconds = false;
+    // libpcap has taken the file's header by now and nothing behind it.
+    if (input_->head_given == input_->head.size() && link_ != LinkType::other &&
+        PlainRecords::are_in(input_->head.data(), nanoseconds))
+      plain_.emplace(read_file, input_.get(), static_cast<std::uint32_t>(::pcap_snapshot(handle_.get())), nanoseconds);
     return;
   }
   ::fclose(stream);  // libpcap closes it only with the handle
@@ -77,8 +84,28 @@ void CaptureFile::open_input(const std::string& path) {
   if (!input_->interrupt.valid()) throw SetupError(ExitCode::runtime_failure, "eventfd", std::strerror(errno));
 }
 
-// The FILE's read function: 0 is the end of the file, to libpcap and to us if we were interrupted.
+// Short only if the file is, or cannot be read: libpcap meets the same when it goes on.
+void CaptureFile::read_head() {
+  while (input_->head_bytes < input_->head.size()) {
+    const ssize_t got = read_file(input_.get(), reinterpret_cast<char*>(input_->head.data()) + input_->head_bytes,
+                                  input_->head.size() - input_->head_bytes);
+    if (got <= 0) return;
+    input_->head_bytes += static_cast<std::size_t>(got);
+  }
+}
+
+// The FILE's read function. The head comes by itself, so that nothing behind it is in the FILE's buffer yet.
 ssize_t CaptureFile::read_input(void* cookie, char* buffer, std::size_t bytes) {
+  Input& input = *static_cast<Input*>(cookie);
+  const std::size_t left = std::min(bytes, input.head_bytes - input.head_given);
+  if (left == 0) return read_file(cookie, buffer, bytes);
+  std::memcpy(buffer, input.head.data() + input.head_given, left);
+  input.head_given += left;
+  return static_cast<ssize_t>(left);
+}
+
+// 0 is the end of the file, to libpcap and to us if we were interrupted.
+ssize_t CaptureFile::read_file(void* cookie, char* buffer, std::size_t bytes) {
   Input& input = *static_cast<Input*>(cookie);
   if (input.before_input) input.before_input();
   for (;;) {
@@ -125,6 +152,7 @@ bool CaptureFile::matches(const CapturedPacket& packet) const noexcept {
 }
 
 bool CaptureFile::next(CapturedPacket& packet) noexcept {
+  if (plain_) return next_plain(packet);
   pcap_pkthdr* header = nullptr;
   const u_char* bytes = nullptr;
   const int status = ::pcap_next_ex(handle_.get(), &header, &bytes);
@@ -133,6 +161,17 @@ bool CaptureFile::next(CapturedPacket& packet) noexcept {
     return true;
   }
   if (status != PCAP_ERROR_BREAK && !input_->interrupted) failure_ = ::pcap_geterr(handle_.get());
+  return false;
+}
+
+bool CaptureFile::next_plain(CapturedPacket& packet) noexcept {
+  const std::uint8_t* bytes = nullptr;
+  const PlainRecords::Status status = plain_->next(plain_header_, bytes);
+  if (status == PlainRecords::Status::record) {
+    packet = {&plain_header_, bytes, plain_header_.ts.tv_sec, plain_header_.ts.tv_usec};
+    return true;
+  }
+  if (status == PlainRecords::Status::failed && !input_->interrupted) failure_ = plain_->failure();
   return false;
 }
 

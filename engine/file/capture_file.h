@@ -1,4 +1,5 @@
-// A capture file (pcap or pcapng, any link type) as a stream of packets, through libpcap.
+// A capture file (pcap or pcapng, any link type) as a stream of packets, through libpcap; what is most common, pcap in
+// this machine's byte order with a link type that we decode, is taken apart here (plain_records.h).
 //
 // The bytes come through a FILE of our own, so that reading from a pipe can be ended from outside, and so that whoever
 // reads learns when it is about to wait for more input. Used by one thread at a time: the main thread opens, the
@@ -9,18 +10,21 @@
 #include <pcap/pcap.h>
 #include <sys/types.h>
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "engine/base/unique_fd.h"
 #include "engine/decode/decode.h"
+#include "engine/file/plain_records.h"
 
 namespace engine {
 
-// One packet as it lies in libpcap's buffer: valid until the next one is read.
+// One packet as it lies in the reader's buffer: valid until the next one is read.
 struct CapturedPacket {
   const pcap_pkthdr* header = nullptr;
   const std::uint8_t* bytes = nullptr;
@@ -66,13 +70,22 @@ class CaptureFile {
     bool interrupted = false;
     std::function<void()> before_input;
     std::unique_ptr<char[]> buffer;
+    // The file's first bytes, which we look at before libpcap gets them.
+    std::array<std::byte, sizeof(pcap_file_header)> head{};
+    std::size_t head_bytes = 0;  // that were read
+    std::size_t head_given = 0;  // of these, to libpcap
   };
+  bool next_plain(CapturedPacket& packet) noexcept;
   static ssize_t read_input(void* cookie, char* buffer, std::size_t bytes);
+  static ssize_t read_file(void* cookie, char* buffer, std::size_t bytes);
   void open_input(const std::string& path);
+  void read_head();
 
   std::string name_;
   std::unique_ptr<Input> input_;  // its address is the FILE's cookie: outlives handle_, which owns the FILE
   std::unique_ptr<pcap_t, Close> handle_;
+  std::optional<PlainRecords> plain_;
+  pcap_pkthdr plain_header_{};
   std::vector<sock_filter> filter_;  // empty: none
   LinkType link_ = LinkType::other;
   std::string failure_;

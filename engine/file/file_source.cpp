@@ -2,12 +2,13 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 
 namespace engine {
 namespace {
 
 constexpr std::uint64_t kProgressPackets = 1024;
-// A queue's records become visible after so many, and whenever the reader is about to sleep.
+// A queue's records become visible after so many, and are announced whenever the reader is about to sleep.
 constexpr std::uint32_t kPublishRecords = 64;
 constexpr std::int64_t kNanoseconds = 1'000'000'000;
 // Time stamps beyond this (the year 2200) are damage; it also keeps the arithmetic far from overflow.
@@ -80,7 +81,8 @@ void FileSource::take(const CapturedPacket& packet) noexcept {
     Lane& lane = lane_of(packet, caplen);
     const std::size_t bytes = padded(sizeof(FileRecord) + caplen);
     std::byte* room = room_in(lane, bytes).data();
-    const FileRecord head{static_cast<std::uint32_t>(bytes),
+    // Made in place: a copy would wait for the stores that it is made of (store forwarding takes no wider load).
+    new (room) FileRecord{static_cast<std::uint32_t>(bytes),
                           FileRecordKind::packet,
                           file_.link(),
                           0,
@@ -89,14 +91,10 @@ void FileSource::take(const CapturedPacket& packet) noexcept {
                           since_epoch(now_ns_),
                           static_cast<double>(place_),
                           is_sane(packet) ? utc_ns(packet) : now_ns_};
-    std::memcpy(room, &head, sizeof head);
-    std::memcpy(room + sizeof head, packet.bytes, caplen);
+    std::memcpy(room + sizeof(FileRecord), packet.bytes, caplen);
     lane.queue->advance(bytes);
     add(lane.handed);
-    if (++lane.unpublished >= kPublishRecords) {
-      lane.queue->publish();
-      lane.unpublished = 0;
-    }
+    if (++lane.unpublished >= kPublishRecords) show(lane);
   } else {
     add(counts_.passed);
   }
@@ -170,16 +168,22 @@ void FileSource::broadcast(const FileMarker& marker) noexcept {
 std::span<std::byte> FileSource::room_in(Lane& lane, std::size_t bytes) noexcept {
   const std::span<std::byte> room = lane.queue->window(bytes);
   if (!room.empty()) return room;
-  show_progress();
+  show_progress();  // a worker on this thread has emptied the queue by then
   return lane.queue->wait_for_window(bytes);
+}
+
+void FileSource::show(Lane& lane) noexcept {
+  lane.unpublished = 0;
+  lane.queue->show();
+  if (serve_) serve_();
 }
 
 void FileSource::flush() noexcept {
   for (const auto& lane : lanes_) {
-    if (lane->unpublished == 0) continue;
     lane->queue->publish();
     lane->unpublished = 0;
   }
+  if (serve_) serve_();
 }
 
 // Before falling asleep. A queue without room needs no progress mark: its worker has packets to go on with.

@@ -1,7 +1,9 @@
 // The reader and the workers waiting for each other: full queues, slow input, and the queue by itself.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstring>
 #include <random>
 #include <stdexcept>
@@ -106,6 +108,56 @@ TEST(FileSource, WaitsForASlowWorkerAndLosesNothing) {
   reader.join();
   EXPECT_EQ(packets_of(first).size() + packets_of(second).size(), records.size());
   EXPECT_EQ(source.handed(0) + source.handed(1), records.size());
+}
+
+// Everything that is in the queue, without waiting for more.
+std::size_t take_all(FileQueue& queue, bool& ended) {
+  std::size_t packets = 0;
+  for (;;) {
+    if (const engine::FileBatch batch = queue.receive(64); !batch.empty()) {
+      packets += batch.size();
+    } else if (const auto marker = queue.next_marker()) {
+      ended = ended || marker->kind == FileRecordKind::end;
+    } else {
+      return packets;
+    }
+  }
+}
+
+TEST(FileSource, ReadsOnTheThreadOfItsOnlyWorkerThroughAQueueThatIsMuchTooSmall) {
+  std::vector<Record> records;
+  for (unsigned i = 0; i < 5000; ++i) records.push_back({kStart_ns + i, udp_frame(i, 900 + i % 100)});
+  const TemporaryFile file(pcap(records, {.nanoseconds = true}));
+  FileSource source(small_queues(file.name(), 1));
+  std::size_t packets = 0;
+  bool ended = false;
+  source.serve_between([&] { packets += take_all(source.queue(0), ended); });
+  source.run();
+  EXPECT_EQ(packets, records.size());
+  EXPECT_TRUE(ended);
+}
+
+TEST(FileSource, ServesItsOnlyWorkerBeforeItWaitsForInput) {
+  const Bytes content = pcap(std::vector<Record>(20, {kStart_ns, udp_frame(1)}), {.nanoseconds = true});
+  const std::size_t half = 24 + 10 * (content.size() - 24) / 20;  // of the packets
+  int ends[2];
+  ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+  const engine::UniqueFd reader(ends[0]);
+  std::atomic<std::size_t> packets{0};
+  // What it writes next it holds back until what it wrote before has been served.
+  std::thread writer([&, out = engine::UniqueFd(ends[1])] {
+    ASSERT_EQ(write(out.get(), content.data(), half), static_cast<ssize_t>(half));
+    while (packets.load() < 10) std::this_thread::yield();
+    const std::size_t rest = content.size() - half;
+    ASSERT_EQ(write(out.get(), content.data() + half, rest), static_cast<ssize_t>(rest));
+  });
+  FileSource source(small_queues("/proc/self/fd/" + std::to_string(reader.get()), 1));
+  bool ended = false;
+  source.serve_between([&] { packets += take_all(source.queue(0), ended); });
+  source.run();
+  writer.join();
+  EXPECT_EQ(packets, 20u);
+  EXPECT_TRUE(ended);
 }
 
 TEST(FileSource, ShowsProgressToTheOthersBeforeItSleeps) {
