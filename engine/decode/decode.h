@@ -50,7 +50,7 @@ void decode_link(LinkType link, const std::uint8_t* frame, std::uint32_t caplen,
 inline constexpr std::uint32_t kPrefetchFrames = 6;
 
 // The frame by the general way, with what is the caller's.
-inline void decode_generally(const std::uint8_t* base, const FrameSpan& frame, const Arrival& arrival,
+inline void decode_generally(const std::uint8_t* base, const FrameSpan& frame, Arrival arrival,
                              engine_packet& packet) noexcept {
   if (frame.link == LinkType::ethernet) {
     decode_frame(base + frame.offset, frame.caplen, packet);
@@ -70,13 +70,13 @@ template <class FrameAt>
 [[gnu::target("ssse3")]] inline void decode_mostly_plain(std::uint32_t count, const std::uint8_t* base,
                                                          const FrameAt& frame_at, engine_packet* packets,
                                                          Arrival arrival) noexcept {
+  const PlainArrival plain(arrival);
   for (std::uint32_t i = 0; i < count; ++i) {
     if (i + kPrefetchFrames < count) __builtin_prefetch(base + frame_at(i + kPrefetchFrames).offset);
     const FrameSpan& frame = frame_at(i);  // a reference where there is one: a copy would go through the stack
     const Frame bytes{base + frame.offset, frame.link == LinkType::ethernet ? frame.caplen : 0};
     const std::uint32_t len = frame.len != 0 ? frame.len : frame.caplen;
-    if (!decode_plain(bytes, frame.offset, len, arrival, packets[i]))
-      decode_generally(base, frame, arrival, packets[i]);
+    if (!decode_plain(bytes, frame.offset, len, plain, packets[i])) decode_generally(base, frame, arrival, packets[i]);
   }
 }
 #endif

@@ -46,58 +46,66 @@ struct PlainFrame {
   std::size_t payload_at, end;
 };
 
-// `tcp`: else UDP. For `first` to `payload_len` and the like see the assertions below: where each field lies.
+// What Arrival becomes in the packet: its first, sixth and eighth 16 bytes. Once a batch.
+struct PlainArrival {
+  __m128i time, queue_and_type, interface;
+
+  explicit PlainArrival(const Arrival& arrival) noexcept
+      : time(_mm_castpd_si128(_mm_set_sd(arrival.time))),
+        queue_and_type(_mm_set_epi64x(arrival.queue | 0x0800 << 16, 0)),
+        interface(_mm_set_epi64x(0, static_cast<long long>(std::uint64_t{arrival.interface} << 48))) {}
+};
+
+// Where each field lies is asserted below. `tcp`: else UDP.
 template <bool tcp>
-ENGINE_PLAIN void store_plain(const PlainFrame& plain, const Arrival& arrival, engine_packet& packet) noexcept {
+ENGINE_PLAIN void store_plain(const PlainFrame& plain, const PlainArrival& arrival, engine_packet& packet) noexcept {
   constexpr char o = -128;  // this byte becomes 0
-  const std::uint8_t* data = plain.frame.data;
-  const auto load = [data](std::size_t at) __attribute__((target("ssse3"), always_inline)) {
+  const auto load = [data = plain.frame.data](std::size_t at) __attribute__((target("ssse3"), always_inline)) {
     return _mm_loadu_si128(reinterpret_cast<const __m128i*>(data + at));
   };
-  const __m128i ip = load(kPlainIpAt),
-                ends = load(kPlainIpAt + 12);  // `ends`: both addresses, both ports, 4 bytes more
+  const __m128i ip = load(kPlainIpAt), ends = load(kPlainIpAt + 12);  // both addresses, both ports, 4 bytes more
   const __m128i mapped = _mm_setr_epi32(0, 0, static_cast<int>(0xffff0000), 0);  // ::ffff:a.b.c.d
+  const __m128i source = _mm_shuffle_epi8(ends, _mm_setr_epi8(o, o, o, o, o, o, o, o, o, o, o, o, 0, 1, 2, 3));
+  const __m128i destination = _mm_shuffle_epi8(ends, _mm_setr_epi8(o, o, o, o, o, o, o, o, o, o, o, o, 4, 5, 6, 7));
+  const __m128i dst4 = _mm_shuffle_epi8(ends, _mm_setr_epi8(7, 6, 5, 4, o, o, o, o, o, o, o, o, o, o, o, o));
+  const __m128i ports = _mm_shuffle_epi8(ends, _mm_setr_epi8(9, 8, 11, 10, o, o, o, o, o, o, o, o, o, o, o, o));
+  const __m128i of_ip = _mm_shuffle_epi8(ip, _mm_setr_epi8(o, o, o, o, o, o, o, o, o, o, o, o, o, 9, 8, 1));
+  const __m128i offsets = _mm_setr_epi16(0, 0, 0, kPlainIpAt, kPlainL4At, kPlainL4At + 8, 4, 0);
   __m128i numbers = _mm_shuffle_epi8(ends, _mm_setr_epi8(o, o, o, o, o, o, o, o, o, o, o, o, 3, 2, 1, 0));
-  __m128i transport =
-      _mm_or_si128(_mm_shuffle_epi8(ends, _mm_setr_epi8(9, 8, 11, 10, o, o, o, o, o, o, o, o, o, o, o, o)),
-                   _mm_or_si128(_mm_shuffle_epi8(ip, _mm_setr_epi8(o, o, o, o, o, o, o, o, o, o, o, o, o, 9, 8, 1)),
-                                _mm_setr_epi16(0, 0, 0, kPlainIpAt, kPlainL4At, 0, 4, 0)));
+  __m128i transport = _mm_or_si128(_mm_or_si128(ports, of_ip), offsets);
   if constexpr (tcp) {
     const __m128i header = load(kPlainL4At + 4);
-    numbers =
-        _mm_or_si128(numbers, _mm_shuffle_epi8(header, _mm_setr_epi8(o, o, o, o, 3, 2, 1, 0, 7, 6, 5, 4, o, o, o, o)));
-    transport = _mm_or_si128(transport,
-                             _mm_shuffle_epi8(header, _mm_setr_epi8(o, o, o, o, 11, 10, o, o, o, o, o, o, o, o, o, o)));
+    const __m128i sequence = _mm_shuffle_epi8(header, _mm_setr_epi8(o, o, o, o, 3, 2, 1, 0, 7, 6, 5, 4, o, o, o, o));
+    const __m128i window = _mm_shuffle_epi8(header, _mm_setr_epi8(o, o, o, o, 11, 10, o, o, o, o, o, o, o, o, o, o));
+    numbers = _mm_or_si128(numbers, sequence);
+    transport = _mm_or_si128(transport, window);
   }
-  const std::uint64_t src4 = plain.frame.u32(kPlainIpAt + 12), dst4 = plain.frame.u32(kPlainIpAt + 16);
-  const std::uint64_t ports = plain.frame.u32(kPlainL4At);
-  const std::uint64_t hash =
-      flow_hash(src4 << 16 | ports >> 16, dst4 << 16 | (ports & 0xffff), tcp ? IPPROTO_TCP : IPPROTO_UDP);
-  const auto word = [](std::uint64_t value) { return static_cast<long long>(value); };
+  // The two end points of hash.h: the port below the address.
+  const __m128i points = _mm_shuffle_epi8(ends, _mm_setr_epi8(9, 8, 3, 2, 1, 0, o, o, 11, 10, 7, 6, 5, 4, o, o));
+  const std::uint64_t hash = flow_hash(static_cast<std::uint64_t>(_mm_cvtsi128_si64(points)),
+                                       static_cast<std::uint64_t>(_mm_cvtsi128_si64(_mm_srli_si128(points, 8))),
+                                       tcp ? IPPROTO_TCP : IPPROTO_UDP);
+  const auto lengths = static_cast<long long>(plain.frame.size | hash << 32);
+  const auto place = static_cast<long long>(plain.offset | std::uint64_t{plain.len} << 32);
 
   __m128i* to = reinterpret_cast<__m128i*>(&packet);
-  _mm_storeu_si128(to + 0, _mm_castpd_si128(_mm_set_sd(arrival.time)));
-  _mm_storeu_si128(
-      to + 1,
-      _mm_or_si128(_mm_shuffle_epi8(ends, _mm_setr_epi8(o, o, o, o, o, o, o, o, o, o, o, o, 0, 1, 2, 3)), mapped));
-  _mm_storeu_si128(
-      to + 2,
-      _mm_or_si128(_mm_shuffle_epi8(ends, _mm_setr_epi8(o, o, o, o, o, o, o, o, o, o, o, o, 4, 5, 6, 7)), mapped));
-  _mm_storeu_si128(
-      to + 3, _mm_set_epi64x(word(plain.frame.size | hash << 32), word(plain.offset | std::uint64_t{plain.len} << 32)));
+  _mm_storeu_si128(to + 0, arrival.time);
+  _mm_storeu_si128(to + 1, _mm_or_si128(source, mapped));
+  _mm_storeu_si128(to + 2, _mm_or_si128(destination, mapped));
+  _mm_storeu_si128(to + 3, _mm_set_epi64x(lengths, place));
   _mm_storeu_si128(to + 4, numbers);
-  _mm_storeu_si128(to + 5,
-                   _mm_or_si128(_mm_shuffle_epi8(ends, _mm_setr_epi8(7, 6, 5, 4, o, o, o, o, o, o, o, o, o, o, o, o)),
-                                _mm_set_epi64x(arrival.queue | 0x0800 << 16, 0)));
+  _mm_storeu_si128(to + 5, _mm_or_si128(dst4, arrival.queue_and_type));
   _mm_storeu_si128(to + 6, transport);
-  _mm_storeu_si128(to + 7, _mm_set_epi64x(0, word(std::uint64_t{arrival.interface} << 48)));
-  packet.payload_off = static_cast<std::uint16_t>(plain.payload_at);
+  _mm_storeu_si128(to + 7, arrival.interface);
   packet.payload_len = static_cast<std::uint32_t>(plain.end - plain.payload_at);
-  if constexpr (tcp) packet.tcp_flags = plain.frame.u8(kPlainL4At + 13);
+  if constexpr (tcp) {
+    packet.payload_off = static_cast<std::uint16_t>(plain.payload_at);
+    packet.tcp_flags = plain.frame.u8(kPlainL4At + 13);
+  }
 }
 
 // False, and nothing written, for every other frame. Writes all of the packet.
-ENGINE_PLAIN bool decode_plain(Frame frame, std::uint64_t offset, std::uint32_t len, const Arrival& arrival,
+ENGINE_PLAIN bool decode_plain(Frame frame, std::uint64_t offset, std::uint32_t len, const PlainArrival& arrival,
                                engine_packet& packet) noexcept {
   // EtherType IPv4, then version 4 with 5 words of header; behind them the type of service.
   constexpr std::uint32_t kTypeMask = 0x00ffffff, kType = 0x00450008;

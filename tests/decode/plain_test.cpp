@@ -61,7 +61,7 @@ TEST(Plain, AgreesOnLengthsThatLie) {
 // Else the tests above would compare the general way with itself.
 [[gnu::target("ssse3")]] bool is_plain(const Bytes& frame) {
   engine_packet packet;
-  return decode_plain({frame.data(), frame.size()}, 0, 0, {}, packet);
+  return decode_plain({frame.data(), frame.size()}, 0, 0, PlainArrival({}), packet);
 }
 
 TEST(Plain, TakesTheFramesThatItIsFor) {
