@@ -33,12 +33,7 @@ COLUMNS = ("rate_pps", "rate_bytes_per_s", "ns_per_packet", "ns_per_operation", 
 def report(runs, comparison=None):
     """`runs` as common/results reads them; `comparison` is a section made by reporting/baseline."""
     runs = sorted(runs, key=lambda run: list(TITLES).index(run["kind"]))
-    names = [run["kind"] for run in runs]
-    parts = []
-    for at, run in enumerate(runs):
-        kind, nth = run["kind"], names[:at].count(run["kind"]) + 1
-        ident, title = (f"{kind}-{nth}", f"{TITLES[kind]} ({nth})") if names.count(kind) > 1 else (kind, TITLES[kind])
-        parts.append(section(run, ident, title))
+    parts = [section(run, *named(run, runs)) for run in runs]
     front = [part for part in (targets(runs), comparison) if part]
     machines = distinct([machine(run["machine"]) for run in runs])
     warnings = [] if len(machines) == 1 else [
@@ -46,6 +41,18 @@ def report(runs, comparison=None):
     times = sorted(run["time"].split(".")[0].replace("T", " ").rstrip("Z") + " UTC" for run in runs)
     when = times[0] if times[0] == times[-1] else f"{times[0]} to {times[-1]}"
     return Report(when, machines, warnings, front + parts)
+
+
+def named(run, runs):
+    """Identifier and title of a run's section: several of a kind are told apart by their mode, if that does, and counted."""
+    kind = run["kind"]
+    alike = [other for other in runs if other["kind"] == kind]
+    if len(alike) == 1:
+        return kind, TITLES[kind]
+    modes = [(other.get("interface") or {}).get("mode") for other in alike]
+    nth = next(at for at, other in enumerate(alike) if other is run)
+    word = f", mode {modes[nth]}" if None not in modes and len(set(modes)) == len(modes) else f" ({nth + 1})"
+    return f"{kind}-{nth + 1}", TITLES[kind] + word
 
 
 def distinct(things):
@@ -153,7 +160,10 @@ def alike(found):
 def values_table(run, ident, section_ident, names, labels):
     medians = {name: [found["median"] for result in run["results"] if (found := result["values"].get(name))]
                for name in names}
-    units = {name: unit_of(name, medians[name]) for name in names}
+    # Percentiles are compared along the row: one unit for all, that of the lowest.
+    latencies = [medians[name] for name in names if name.startswith("latency_") and medians[name]]
+    lowest = min(latencies, key=max, default=[])
+    units = {name: unit_of(name, lowest if name.startswith("latency_") else medians[name]) for name in names}
     rows = [[Cell("result"), *(Cell(units[name].head()) for name in names)]]
     for at, result in enumerate(run["results"]):
         if set(names) & set(result["values"]):

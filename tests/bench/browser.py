@@ -2,11 +2,13 @@
 the browser reads from descriptor 3 and writes to 4). What the page says on its console is kept."""
 
 import base64
+import contextlib
 import fcntl
 import json
 import os
 import select
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -30,7 +32,7 @@ def pipe():
 class Browser:
     def __init__(self, program):
         self.console, self.number, self.unread, self.session = [], 0, b"", None
-        self.profile = tempfile.TemporaryDirectory(prefix="engine-report-")
+        self.profile = tempfile.TemporaryDirectory(prefix="engine-report-", ignore_cleanup_errors=True)
         from_us, self.write_end = pipe()
         self.read_end, to_us = pipe()
         # The shell places the pipes where the browser expects them. Its sandbox does not work as root; the page is ours.
@@ -50,8 +52,15 @@ class Browser:
         return self
 
     def __exit__(self, *_):
-        self.child.kill()
-        self.child.wait()
+        """Asks it to end, for then it ends its own processes first; they write to the profile until they are gone."""
+        try:
+            os.write(self.write_end, b'{"id":0,"method":"Browser.close"}\0')
+            self.child.wait(LIMIT_S)
+        except (OSError, subprocess.TimeoutExpired):
+            self.child.kill()
+            self.child.wait()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.child.pid, signal.SIGKILL)  # its session is its own
         os.close(self.write_end)
         os.close(self.read_end)
         self.profile.cleanup()

@@ -93,6 +93,12 @@ def test_files_of_two_machines_are_told_apart(made):
     report = sections.report([made[1][0], other])
     assert len(report.machines) == 2 and "2 machines" in report.warnings[0]
     assert [section.ident for section in report.sections] == ["targets", "peers-1", "peers-2"]
+    assert report.sections[2].title == "Peers side by side (2)"
+
+
+def test_runs_of_one_kind_are_told_apart_by_mode():
+    runs = [{**made_up.latency(), "interface": {"mode": mode}} for mode in ("copy", "afpacket")]
+    assert [section.title for section in sections.report(runs).sections] == ["Latency, mode copy", "Latency, mode afpacket"]
 
 
 @pytest.mark.parametrize("content, words", [("{}", "schema is None"), ("{", "is not JSON")])
@@ -155,7 +161,8 @@ def test_the_tables_hold_the_numbers_of_the_files(shown):
             for name, series in result["values"].items():
                 if series:
                     exact, text = cells[f"{run_['kind']}/{at}/{name}"]
-                    column = [other["values"][name]["median"] for other in run_["results"] if other["values"].get(name)]
+                    kept = "latency_p50_ns" if name.startswith("latency_") else name  # whose unit the column has
+                    column = [other["values"][kept]["median"] for other in run_["results"] if other["values"].get(kept)]
                     assert float(exact) == series["median"]
                     assert text == units.unit_of(name, column).text(series["median"])
         for at, entry in enumerate(run_["ratios"]):
