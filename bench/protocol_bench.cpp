@@ -1,6 +1,7 @@
 // What parsing costs: the standard library's C++ alone, and as a plugin calls it. The frames lie in the cache.
 //
-// run: protocol_bench [--benchmark_filter=...]. "ns" is per packet; "garbage" is bytes that Lua allocated per packet.
+// run: protocol_bench [--benchmark_filter=...], or bench/micro --filter lua_protocol for the ratios. "garbage" is bytes
+// that Lua allocated per packet.
 // Each message comes in 256 variants whose names differ: one repeated would show the branch predictor's best.
 #include <benchmark/benchmark.h>
 
@@ -74,8 +75,7 @@ struct Packets {
 };
 
 void count(benchmark::State& state, std::uint64_t packets) {
-  state.counters["ns"] =
-      benchmark::Counter(static_cast<double>(packets), benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+  state.SetItemsProcessed(static_cast<std::int64_t>(packets));
 }
 
 template <typename Object, typename Parse>
@@ -126,12 +126,12 @@ void tcp(benchmark::State& state) {
     return plugins::protocol_natives().tcp(&object, &cell, &p);
   });
 }
-BENCHMARK(dns);
-BENCHMARK(dns_with_name);
-BENCHMARK(http);
-BENCHMARK(http_with_host);
-BENCHMARK(tls);
-BENCHMARK(tcp);
+BENCHMARK(dns)->Name("lua_protocol/dns/cpp");
+BENCHMARK(dns_with_name)->Name("lua_protocol/dns_qname/cpp");
+BENCHMARK(http)->Name("lua_protocol/http/cpp");
+BENCHMARK(http_with_host)->Name("lua_protocol/http_host/cpp");
+BENCHMARK(tls)->Name("lua_protocol/tls_sni/cpp");
+BENCHMARK(tcp)->Name("lua_protocol/tcp_mss/cpp");
 
 void plugin(benchmark::State& state, Bytes (*make)(std::uint32_t), const char* code) {
   const Packets seen(make);
@@ -153,38 +153,49 @@ void plugin(benchmark::State& state, Bytes (*make)(std::uint32_t), const char* c
   if (rig.state().statistics().errors != 0) state.SkipWithError("the plugin failed");
 }
 
-BENCHMARK_CAPTURE(plugin, empty, no_message, "function on_packet(p) end");
+BENCHMARK_CAPTURE(plugin, empty, no_message, "function on_packet(p) end")->Name("lua_protocol/empty/engine");
 BENCHMARK_CAPTURE(plugin, dns_none, no_message,
-                  "local n = 0 function on_packet(p) if dns.parse(p) then n = n + 1 end end");
+                  "local n = 0 function on_packet(p) if dns.parse(p) then n = n + 1 end end")
+    ->Name("lua_protocol/dns_none/engine");
 BENCHMARK_CAPTURE(
     plugin, dns_rcode, dns_response,
-    "local n = 0 function on_packet(p) local q = dns.parse(p) if q and q.rcode == 0 then n = n + 1 end end");
+    "local n = 0 function on_packet(p) local q = dns.parse(p) if q and q.rcode == 0 then n = n + 1 end end")
+    ->Name("lua_protocol/dns/engine");
 BENCHMARK_CAPTURE(
     plugin, dns_qname, dns_response,
-    "local n = 0 function on_packet(p) local q = dns.parse(p) if q and q.qname == 'a' then n = n + 1 end end");
+    "local n = 0 function on_packet(p) local q = dns.parse(p) if q and q.qname == 'a' then n = n + 1 end end")
+    ->Name("lua_protocol/dns_qname/engine");
 BENCHMARK_CAPTURE(plugin, dns_topk, dns_response,
                   "local t = engine.topk { name = 't', k = 20 } function on_packet(p) local q = dns.parse(p) if q then "
-                  "t:add(q.qname) end end");
+                  "t:add(q.qname) end end")
+    ->Name("lua_protocol/dns_topk/engine");
 BENCHMARK_CAPTURE(
     plugin, dns_address, dns_response,
     "local n, a1 = 0, ip'10.0.0.1' function on_packet(p) local q = dns.parse(p) if q then local a = q:answer(2) "
-    "if a.address == a1 then n = n + 1 end end end");
+    "if a.address == a1 then n = n + 1 end end end")
+    ->Name("lua_protocol/dns_address/engine");
 BENCHMARK_CAPTURE(
     plugin, http_status, http_request,
-    "local n = 0 function on_packet(p) local h = http.parse(p) if h and h.is_request then n = n + 1 end end");
+    "local n = 0 function on_packet(p) local h = http.parse(p) if h and h.is_request then n = n + 1 end end")
+    ->Name("lua_protocol/http/engine");
 BENCHMARK_CAPTURE(
     plugin, http_host, http_request,
-    "local n = 0 function on_packet(p) local h = http.parse(p) if h and h.host == 'a' then n = n + 1 end end");
+    "local n = 0 function on_packet(p) local h = http.parse(p) if h and h.host == 'a' then n = n + 1 end end")
+    ->Name("lua_protocol/http_host/engine");
 BENCHMARK_CAPTURE(
     plugin, tls_sni, tls_hello,
-    "local n = 0 function on_packet(p) local t = tls.parse(p) if t and t.sni == 'a' then n = n + 1 end end");
+    "local n = 0 function on_packet(p) local t = tls.parse(p) if t and t.sni == 'a' then n = n + 1 end end")
+    ->Name("lua_protocol/tls_sni/engine");
 BENCHMARK_CAPTURE(
     plugin, tcp_mss, tcp_syn,
-    "local n = 0 function on_packet(p) local t = tcp.parse(p) if t and t.mss == 1460 then n = n + 1 end end");
+    "local n = 0 function on_packet(p) local t = tcp.parse(p) if t and t.mss == 1460 then n = n + 1 end end")
+    ->Name("lua_protocol/tcp_mss/engine");
 BENCHMARK_CAPTURE(plugin, ip_literal, tcp_syn,
-                  "local n = 0 function on_packet(p) if p.src == ip'10.0.0.1' then n = n + 1 end end");
+                  "local n = 0 function on_packet(p) if p.src == ip'10.0.0.1' then n = n + 1 end end")
+    ->Name("lua_protocol/ip_literal/engine");
 BENCHMARK_CAPTURE(plugin, ip_constant, tcp_syn,
-                  "local n, a = 0, ip'10.0.0.1' function on_packet(p) if p.src == a then n = n + 1 end end");
+                  "local n, a = 0, ip'10.0.0.1' function on_packet(p) if p.src == a then n = n + 1 end end")
+    ->Name("lua_protocol/ip_constant/engine");
 
 }  // namespace
 
