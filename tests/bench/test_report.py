@@ -13,6 +13,7 @@ from common import results
 from reporting import baseline, markdown, page, sections, units
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+ENGINE = ROOT / "build/engine/engine"
 CHROMIUM = browser.find()
 needs_uplot = pytest.mark.skipif(not page.UPLOT.is_dir(), reason="there is no uPlot: npm ci --prefix bench/reporting/page")
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
@@ -99,6 +100,17 @@ def test_files_of_two_machines_are_told_apart(made):
 def test_runs_of_one_kind_are_told_apart_by_mode():
     runs = [{**made_up.latency(), "interface": {"mode": mode}} for mode in ("copy", "afpacket")]
     assert [section.title for section in sections.report(runs).sections] == ["Latency, mode copy", "Latency, mode afpacket"]
+
+
+@pytest.mark.skipif(not ENGINE.exists(), reason="build/engine/engine is not built")
+def test_a_file_as_the_engine_writes_it(tmp_path):
+    path = tmp_path / "pipeline.json"
+    subprocess.run([ENGINE, "bench", "pipeline", "--rounds", "2", "--time", "1", "--json", path], check=True,
+                   capture_output=True, cwd=ROOT, timeout=300)
+    measured = results.read(path)
+    text = markdown.render(sections.report([measured]))
+    for entry in (*measured["results"], *measured["ratios"]):
+        assert f"| {markdown.escaped(entry['name'])} | " in text or f"| {entry['name'].replace('_', ' ')} | " in text
 
 
 @pytest.mark.parametrize("content, words", [("{}", "schema is None"), ("{", "is not JSON")])
