@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <fstream>
 
 namespace engine {
 namespace {
@@ -53,6 +54,14 @@ std::optional<std::uint64_t> CycleCounter::read() const noexcept {
   std::uint64_t value = 0;
   if (!works() || ::read(fd_.get(), &value, sizeof value) != sizeof value) return std::nullopt;
   return value;
+}
+
+std::optional<std::uint64_t> softirq_ns() {
+  std::ifstream file("/proc/stat");
+  std::string cpu;
+  std::uint64_t user = 0, nice = 0, system = 0, idle = 0, iowait = 0, irq = 0, softirq = 0;
+  if (!(file >> cpu >> user >> nice >> system >> idle >> iowait >> irq >> softirq) || cpu != "cpu") return std::nullopt;
+  return softirq * (1'000'000'000 / static_cast<std::uint64_t>(sysconf(_SC_CLK_TCK)));
 }
 
 ThreadMeter::ThreadMeter() noexcept : start_(spent(counter_)) {}

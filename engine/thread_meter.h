@@ -44,4 +44,8 @@ class ThreadMeter {
   ThreadCost start_;
 };
 
+// CPU time that all cores have spent in softirqs since the boot, where the kernel's receive work is done (on veth also
+// the sender's part of it); nobody's thread is charged for it. In steps of a clock tick, mostly 10 ms.
+std::optional<std::uint64_t> softirq_ns();
+
 }  // namespace engine

@@ -92,12 +92,14 @@ Result measure(const Settings& settings, Forwarder& forwarder, const cli::Signal
                            {"wait", forwarder.spins() ? "spin" : "poll"},
                            {"swap_macs", settings.forwarder.swap_macs ? "yes" : "no"},
                            {"workers", std::uint64_t{forwarder.workers()}}}};
+  SoftirqRounds softirqs;
   WorkerSample before = sum(forwarder.begin());
   const std::uint32_t rounds = settings.forwarder.limit != 0 ? 1 : settings.shared.rounds;
   for (std::uint32_t round = 0; round < rounds && ended != Woken::by_stop; ++round) {
     ended = await(forwarder.done_fd(), signals, settings.shared.duration_s);
     const WorkerSample now = sum(forwarder.sample());
     add_rates(difference(now, before), result);
+    softirqs.add_round(now.packets - before.packets, result);
     before = now;
   }
   forwarder.stop();

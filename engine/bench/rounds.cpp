@@ -56,4 +56,14 @@ void add_rates(const WorkerSample& change, Result& result) {
   per("empty_polls_share", static_cast<double>(change.empty_polls), static_cast<double>(change.polls));
 }
 
+void SoftirqRounds::add_round(std::uint64_t packets, Result& result) {
+  const std::optional<std::uint64_t> now_ns = softirq_ns();
+  if (now_ns && before_ns_ && packets > 0) {
+    result.add("softirq_ns_per_packet", static_cast<double>(*now_ns - *before_ns_) / static_cast<double>(packets));
+  } else {
+    result.cannot("softirq_ns_per_packet", packets > 0 ? "/proc/stat does not tell" : "no packet came");
+  }
+  before_ns_ = now_ns;
+}
+
 }  // namespace engine::bench

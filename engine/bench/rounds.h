@@ -2,11 +2,14 @@
 // thread.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 
 #include "engine/bench/report.h"
 #include "engine/bench/sampled_worker.h"
 #include "engine/cli/signals.h"
+#include "engine/thread_meter.h"
 
 namespace engine::bench {
 
@@ -20,5 +23,14 @@ Woken await_first(int event_fd, const cli::Signals& signals, double patience_s, 
 
 // Rate and cost of what one worker, or several together, did in a round.
 void add_rates(const WorkerSample& change, Result& result);
+
+// What the kernel's softirqs took meanwhile, on all cores, for each packet received.
+class SoftirqRounds {
+ public:
+  void add_round(std::uint64_t packets, Result& result);
+
+ private:
+  std::optional<std::uint64_t> before_ns_ = softirq_ns();
+};
 
 }  // namespace engine::bench

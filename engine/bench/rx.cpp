@@ -59,7 +59,9 @@ class Rounder {
     const std::vector<WorkerSample> workers = receiver_.sample();
     std::vector<WorkerSample> changes;
     for (std::size_t i = 0; i < workers.size(); ++i) changes.push_back(difference(workers[i], workers_before_[i]));
-    add_rates(sum(changes), whole_);
+    const WorkerSample together = sum(changes);
+    add_rates(together, whole_);
+    softirqs_.add_round(together.packets, whole_);
     for (std::size_t i = 0; i < lanes_.size(); ++i) add_queue(i, changes);
     workers_before_ = workers;
     for (std::size_t i = 0; i < lanes_.size(); ++i)
@@ -91,6 +93,7 @@ class Rounder {
   std::vector<Lane*> lanes_;
   Result whole_{.name = "rx"};
   std::vector<Result> queues_;
+  SoftirqRounds softirqs_;
   std::vector<WorkerSample> workers_before_;
   std::vector<std::uint64_t> packets_before_;
 };
@@ -132,6 +135,9 @@ ExitCode run_rx(std::span<char* const> args) {
                   {"wait", receiver.spins() ? "spin" : "poll"},
                   {"workers", std::uint64_t{receiver.shares().size()}}};
   add_losses(queues, whole);
+  if (lost(ledger_total(queues)) > 0)
+    whole.notes.emplace_back(
+        "packets were lost: this is no rate that the receiver keeps up with, see engine bench search");
   whole.add("device_dropped", static_cast<double>(receiver.device_dropped()));
   for (std::size_t i = 1; i < report.results.size(); ++i) add_losses({queues[i - 1]}, report.results[i]);
   publish(report, settings.shared.json_path);

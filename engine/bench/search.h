@@ -14,6 +14,7 @@ struct Trial {
   double sent_pps = 0;   // what came of it
   std::uint64_t sent = 0;
   std::uint64_t received = 0;
+  std::uint64_t refused = 0;  // of those lost, by the sending device's own count
 
   bool loss_free() const noexcept { return sent > 0 && received == sent; }
 };

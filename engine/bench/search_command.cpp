@@ -96,7 +96,8 @@ void add_found(const SearchResult& found, std::uint32_t frame_bytes, Result& res
                            {"sent_pps", trial.sent_pps},
                            {"sent", trial.sent},
                            {"received", trial.received},
-                           {"lost", trial.sent - trial.received}});
+                           {"lost", trial.sent - trial.received},
+                           {"refused", trial.refused}});
 }
 
 class Interrupted {};

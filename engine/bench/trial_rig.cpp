@@ -112,7 +112,7 @@ Trial TrialRig::run(double rate_pps, double duration_s, std::uint16_t frame_byte
                      std::to_string(received_.ours) + " test packets came and " + std::to_string(sent) + " were sent",
                      "end the other generator");
   const double sent_pps = sent_.seconds > 0 ? static_cast<double>(sent) / sent_.seconds : 0;
-  return {rate_pps, sent_pps, sent, received_.ours};
+  return {rate_pps, sent_pps, sent, received_.ours, sent_.not_taken ? sent_.not_taken->tx_dropped : 0};
 }
 
 }  // namespace engine::bench

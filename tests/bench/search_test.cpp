@@ -13,7 +13,7 @@ constexpr double sender_pps = 4e6;
 // A second of sending to a device that passes so many packets a second.
 Trial second_at(double asked_pps, double device_pps, double most_pps = sender_pps) {
   const double rate = asked_pps > 0 ? std::min(asked_pps, most_pps) : most_pps;
-  return {asked_pps, rate, static_cast<std::uint64_t>(rate), static_cast<std::uint64_t>(std::min(rate, device_pps))};
+  return {asked_pps, rate, static_cast<std::uint64_t>(rate), static_cast<std::uint64_t>(std::min(rate, device_pps)), 0};
 }
 
 // What is promised of any result.

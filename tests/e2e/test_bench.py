@@ -121,6 +121,21 @@ def test_rx_tells_each_queue_apart(lab, wait):
 
 
 @needs_root()
+@pytest.mark.skipif(LAST == 0, reason="needs two cores")
+def test_rx_tells_the_cost_of_each_queue_that_has_a_core_of_its_own(lab):
+    pair = lab(queues=2)
+    child = start(pair, "rx", "--iface", "cap0", "--rounds", 2, "--duration", 0.3, "--cpus", f"0,{LAST}", "--wait", "poll")
+    generator = pair.start(pair.gen, ENGINE, "gen", "--iface", "gen0", "--queues", 2, "--method", "tx", "--flows", 16,
+                           "--rate", 20000)
+    report = finish(child, "rx")
+    generator.terminate()
+    assert report["results"][0]["params"]["workers"] == 2
+    for index in (1, 2):
+        got = values(report, index)
+        assert len(got["cpu_ns_per_packet"]) == 2 and min(got["cpu_ns_per_packet"]) > 0 and got["unaccounted"] == [0]
+
+
+@needs_root()
 def test_rx_says_that_nothing_came(lab):
     pair = lab()
     done = sh(*pair.inside(pair.cap, ENGINE, "bench", "rx", "--iface", "cap0", "--patience", 0.05), check=False)
@@ -168,6 +183,19 @@ def test_search_gives_no_rate_where_packets_are_lost_at_every_one(lab):
     assert any("at every rate" in note for note in result["notes"])
     assert all(trial["lost"] > 0 and trial["sent"] == trial["received"] + trial["lost"] for trial in result["trials"])
     assert [trial["asked_pps"] for trial in result["trials"]] == [20000, 15000]
+
+
+@needs_root()
+def test_search_that_is_interrupted_tells_what_it_found(lab):
+    pair = lab()
+    child = pair.start(pair.cap, ENGINE, "bench", "search", *across(pair), "--method", "tx", "--max-rate", 10000,
+                       "--trial", 0.05, "--sizes", "64,128", "--confirm", 1000, "--json", "-")
+    assert "64 bytes" in child.stderr.readline()
+    child.send_signal(signal.SIGINT)
+    out, err = child.communicate(timeout=60)
+    assert child.returncode == 0, err
+    report = json.loads(out)
+    assert report["results"] == [] and report["missing"][0]["reason"] == "the search was interrupted"
 
 
 @needs_root()
