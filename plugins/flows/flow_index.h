@@ -10,6 +10,10 @@
 #include <cstdint>
 #include <cstring>
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #include "plugins/flows/flow_memory.h"
 
 namespace plugins {
@@ -32,8 +36,8 @@ class FlowIndex {
     // In a small table every bucket can have been passed by: once around is all there is.
     for (std::uint64_t left = buckets_; left > 0; --left, at = next(at)) {
       const Bucket& bucket = memory_[at];
-      for (Hits hits = hits_of(bucket, tag); hits.any(); hits.drop()) {
-        const std::uint32_t row = bucket.rows[hits.first()];
+      for (std::uint32_t hits = hits_of(bucket, tag); hits != 0; hits &= hits - 1) {
+        const std::uint32_t row = bucket.rows[first(hits)];
         if (match(row)) return row;
       }
       if (bucket.passed_by == 0) break;
@@ -44,17 +48,17 @@ class FlowIndex {
   // The row of this tag in the key's own bucket, if any: for fetching, mostly the right one.
   std::uint32_t guess(std::uint64_t hash) const noexcept {
     const Bucket& bucket = memory_[bucket_of(hash)];
-    const Hits hits = hits_of(bucket, tag_of(hash));
-    return hits.any() ? bucket.rows[hits.first()] : kNoRow;
+    const std::uint32_t hits = hits_of(bucket, tag_of(hash));
+    return hits != 0 ? bucket.rows[first(hits)] : kNoRow;
   }
 
   // There is always room: there are more places than rows.
   void insert(std::uint64_t hash, std::uint32_t row) noexcept {
     for (std::uint32_t at = bucket_of(hash);; at = next(at)) {
       Bucket& bucket = memory_[at];
-      if (const Hits free = hits_of(bucket, 0); free.any()) {
-        bucket.tags[free.first()] = tag_of(hash);
-        bucket.rows[free.first()] = row;
+      if (const std::uint32_t free = hits_of(bucket, 0); free != 0) {
+        bucket.tags[first(free)] = tag_of(hash);
+        bucket.rows[first(free)] = row;
         return;
       }
       ++bucket.passed_by;
@@ -66,10 +70,9 @@ class FlowIndex {
     const std::uint16_t tag = tag_of(hash);
     for (std::uint32_t at = bucket_of(hash);; at = next(at)) {
       Bucket& bucket = memory_[at];
-      for (Hits hits = hits_of(bucket, tag); hits.any(); hits.drop()) {
-        // The tag too: a false hit may be a free place that held this row before.
-        if (bucket.rows[hits.first()] != row || bucket.tags[hits.first()] != tag) continue;
-        bucket.tags[hits.first()] = 0;
+      for (std::uint32_t hits = hits_of(bucket, tag); hits != 0; hits &= hits - 1) {
+        if (bucket.rows[first(hits)] != row) continue;
+        bucket.tags[first(hits)] = 0;
         return;
       }
       --bucket.passed_by;
@@ -87,31 +90,19 @@ class FlowIndex {
   };
   static_assert(sizeof(Bucket) == 64, "one cache line");
 
-  // The places of a bucket whose tag is the one asked for: bit 16 i + 15 of the first or second word for place i. The
-  // lowest bit is exact; those above it may be false (a borrow runs upwards), which the caller's comparison finds.
-  struct Hits {
-    std::uint64_t low;
-    std::uint64_t high;
-    bool any() const noexcept { return (low | high) != 0; }
-    unsigned first() const noexcept {
-      return low != 0 ? static_cast<unsigned>(std::countr_zero(low)) / 16
-                      : 4 + static_cast<unsigned>(std::countr_zero(high)) / 16;
-    }
-    void drop() noexcept {
-      if (low != 0) {
-        low &= low - 1;
-      } else {
-        high &= high - 1;
-      }
-    }
-  };
-  static Hits hits_of(const Bucket& bucket, std::uint16_t tag) noexcept {
-    std::uint64_t words[2];
-    std::memcpy(words, bucket.tags, sizeof words);
-    return {zero_lanes(words[0] ^ tag * kLanes), zero_lanes(words[1] ^ tag * kLanes)};
+  // The places of a bucket with this tag, a bit each.
+  static std::uint32_t hits_of(const Bucket& bucket, std::uint16_t tag) noexcept {
+#ifdef __SSE2__
+    const __m128i tags = _mm_load_si128(reinterpret_cast<const __m128i*>(bucket.tags));
+    const __m128i equal = _mm_cmpeq_epi16(tags, _mm_set1_epi16(static_cast<short>(tag)));
+    return static_cast<std::uint32_t>(_mm_movemask_epi8(_mm_packs_epi16(equal, _mm_setzero_si128())));
+#else
+    std::uint32_t hits = 0;
+    for (std::uint32_t place = 0; place < kPlaces; ++place) hits |= std::uint32_t{bucket.tags[place] == tag} << place;
+    return hits;
+#endif
   }
-  static constexpr std::uint64_t kLanes = 0x0001000100010001u;
-  static std::uint64_t zero_lanes(std::uint64_t word) noexcept { return (word - kLanes) & ~word & (kLanes << 15); }
+  static std::uint32_t first(std::uint32_t hits) noexcept { return static_cast<std::uint32_t>(std::countr_zero(hits)); }
 
   // The bucket by the upper half of the hash, the tag by the lower: they are independent.
   std::uint32_t bucket_of(std::uint64_t hash) const noexcept {

@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <functional>
 
 #include "plugins/flows/tcp_track.h"
 
 namespace plugins {
 namespace {
 
-constexpr std::uint32_t kMaxBatch = 256;
 constexpr std::uint32_t kEvictionSample = 8;
 // Flows that fit into a core's own cache need no fetching.
 constexpr std::size_t kCached_bytes = 256u << 10;
@@ -45,14 +45,18 @@ void FlowTable::touch() noexcept {
 
 // Two passes, so that the lines of many flows are on their way at once: first the index, then the flows it names.
 void FlowTable::before_batch(const engine_packet* packets, const std::uint16_t* index, std::uint32_t count) noexcept {
-  if (size_ * rows_.stride_bytes() < kCached_bytes) return;
+  batch_ = nullptr;
+  if (size_ * rows_.stride_bytes() < kCached_bytes || count > kMaxBatch) return;
+  batch_ = packets;
   std::array<std::uint64_t, kMaxBatch> hashes;
   std::uint32_t known = 0;
-  count = std::min(count, kMaxBatch);
   for (std::uint32_t i = 0; i < count; ++i) {
-    FlowKey key;
-    if (!make_key(packets[index != nullptr ? index[i] : i], key)) continue;
-    hashes[known] = hash_key(key.words, secrets_);
+    const std::uint32_t place = index != nullptr ? index[i] : i;
+    Looked& looked = looked_[place];
+    if (!make_key(packets[place], looked.key)) continue;
+    looked.time = packets[place].time;
+    looked.off = packets[place]._off;
+    hashes[known] = looked.hash = hash_key(looked.key.words, secrets_);
     index_.prefetch(hashes[known++]);
   }
   for (std::uint32_t i = 0; i < known; ++i) {
@@ -63,6 +67,15 @@ void FlowTable::before_batch(const engine_packet* packets, const std::uint16_t* 
   }
 }
 
+// A packet that is no longer that batch's (a plugin kept it) is another one by its time or its place.
+const FlowTable::Looked* FlowTable::looked_up(const engine_packet& packet) const noexcept {
+  if (batch_ == nullptr || std::less<>()(&packet, batch_) || !std::less<>()(&packet, batch_ + kMaxBatch))
+    return nullptr;
+  const Looked& looked = looked_[static_cast<std::size_t>(&packet - batch_)];
+  if (packet.ip_version == 0) return nullptr;
+  return looked.time == packet.time && looked.off == packet._off ? &looked : nullptr;
+}
+
 engine_flow* FlowTable::add(const engine_packet& packet, unsigned& side) noexcept {
   engine_flow* flow = find_or_begin(packet, side);
   if (flow != nullptr) count(*flow, packet, side);
@@ -70,9 +83,11 @@ engine_flow* FlowTable::add(const engine_packet& packet, unsigned& side) noexcep
 }
 
 engine_flow* FlowTable::find_or_begin(const engine_packet& packet, unsigned& side) noexcept {
-  FlowKey key;
-  if (!make_key(packet, key)) return nullptr;
-  const std::uint64_t hash = hash_key(key.words, secrets_);
+  FlowKey made;
+  const Looked* looked = looked_up(packet);
+  if (looked == nullptr && !make_key(packet, made)) return nullptr;
+  const FlowKey& key = looked != nullptr ? looked->key : made;
+  const std::uint64_t hash = looked != nullptr ? looked->hash : hash_key(key.words, secrets_);
   std::uint32_t row = index_.find(hash, [&](std::uint32_t at) { return same_key(rows_[at].key, key.words); });
   if (row != kNoRow && is_over(rows_[row], packet)) {
     const bool closing = rows_[row].state == ENGINE_FLOW_CLOSING && is_tcp(packet) && opens_anew(rows_[row], packet);

@@ -14,6 +14,7 @@
 // used; the index is hashed into, so the first hundred flows use all of it.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 
@@ -60,6 +61,17 @@ class FlowTable final : public Table {
   const FlowOptions& options() const noexcept { return *options_; }
 
  private:
+  // What before_batch() found out about the packet at this place of the batch, so that add() need not do it again: a
+  // packet is told by its time and its frame's place.
+  struct Looked {
+    FlowKey key;
+    std::uint64_t hash = 0;
+    double time = -1;
+    std::uint32_t off = 0;
+  };
+  static constexpr std::uint32_t kMaxBatch = 256;
+
+  const Looked* looked_up(const engine_packet& packet) const noexcept;
   bool is_over(const engine_flow& flow, const engine_packet& packet) const noexcept;
   double limit_ns(const engine_flow& flow) const noexcept;
   double due_ns(const engine_flow& flow) const noexcept;
@@ -88,6 +100,8 @@ class FlowTable final : public Table {
   std::uint32_t touched_ = 0;    // rows that have been in use
   std::uint32_t free_ = kNoRow;  // those that are no more, linked by `next`
   std::uint32_t eviction_hand_ = 0;
+  const engine_packet* batch_ = nullptr;  // where the looked-up packets lie
+  std::array<Looked, kMaxBatch> looked_;
 };
 
 }  // namespace plugins

@@ -1,7 +1,9 @@
 // Flow tables of the sizes that operators give them.
 #include <sys/resource.h>
 
+#include <cstring>
 #include <memory>
+#include <random>
 #include <vector>
 
 #include "tests/plugins/flow_lab.h"
@@ -35,6 +37,54 @@ TEST(FlowTable, AMillionFlowsAreEachFoundAgain) {
   }
   table.finish(1);
   EXPECT_EQ(table.size(), 0u);
+}
+
+// What was looked up ahead of a batch is only of use to this batch's packets: others, in the same place of the array or
+// in another one, are looked at anew.
+TEST(FlowTable, LookingAheadChangesNoFlow) {
+  constexpr std::uint32_t kFlows = 5000, kBatch = 64;
+  auto options = std::make_shared<FlowOptions>(limits(1e6, 1e6, kFlows));
+  plugins::FlowPart ahead_part(options, 16), plain_part(options, 16);
+  plugins::FlowTable ahead(options), plain(options);
+  ahead.attach(ahead_part);
+  plain.attach(plain_part);
+  std::vector<engine_packet> batch(kBatch, packet_of({.payload = 1}));
+  std::mt19937 random(1);
+  const auto renew = [&](std::uint32_t k, double time) {
+    LAB_SET(batch[k], src_port, random() % kFlows);
+    LAB_SET(batch[k], ip_version, random() % 20 == 0 ? 0 : 4);
+    LAB_SET(batch[k], time, time);
+    LAB_SET(batch[k], _off, k * 2048);
+  };
+  const auto add = [&](const engine_packet& packet) {
+    unsigned side_ahead = 7, side_plain = 7;
+    const engine_flow* one = ahead.add(packet, side_ahead);
+    const engine_flow* other = plain.add(packet, side_plain);
+    ASSERT_EQ(one == nullptr, other == nullptr);
+    if (one == nullptr) return;
+    EXPECT_EQ(side_ahead, side_plain);
+    EXPECT_EQ(std::memcmp(one->key, other->key, sizeof one->key), 0);
+    EXPECT_EQ(one->packets[0] + one->packets[1], other->packets[0] + other->packets[1]);
+  };
+  for (std::uint32_t round = 0; round < 2000; ++round) {
+    std::vector<std::uint16_t> index;
+    for (std::uint32_t k = 0; k < kBatch; ++k) {
+      renew(k, round + 1.0);
+      if (round % 3 != 0 || random() % 2 == 0) index.push_back(static_cast<std::uint16_t>(k));
+    }
+    const bool all = round % 3 != 0;
+    ahead.before_batch(batch.data(), all ? nullptr : index.data(), static_cast<std::uint32_t>(index.size()));
+    for (const std::uint16_t k : index) add(batch[k]);
+    add(batch[random() % kBatch]);  // also one that the filter left out
+    const engine_packet elsewhere = batch[random() % kBatch];
+    add(elsewhere);
+    const std::uint32_t later = random() % kBatch;  // the array has gone on, and nobody looked ahead
+    renew(later, round + 1.5);
+    add(batch[later]);
+    ASSERT_FALSE(HasFailure()) << "round " << round;
+  }
+  EXPECT_GT(ahead.size(), 4000u) << "more than it takes for looking ahead to begin";
+  EXPECT_EQ(ahead.size(), plain.size());
 }
 
 long page_faults() {
