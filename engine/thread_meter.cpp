@@ -64,6 +64,13 @@ std::optional<std::uint64_t> softirq_ns() {
   return softirq * (1'000'000'000 / static_cast<std::uint64_t>(sysconf(_SC_CLK_TCK)));
 }
 
+ThreadCost& ThreadCost::operator+=(const ThreadCost& other) noexcept {
+  user_ns += other.user_ns;
+  kernel_ns += other.kernel_ns;
+  if (other.cycles) cycles = cycles.value_or(0) + *other.cycles;
+  return *this;
+}
+
 ThreadMeter::ThreadMeter() noexcept : start_(spent(counter_)) {}
 
 ThreadCost ThreadMeter::cost() const noexcept {

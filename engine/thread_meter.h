@@ -31,6 +31,7 @@ struct ThreadCost {
   std::optional<std::uint64_t> cycles;
 
   std::uint64_t cpu_ns() const noexcept { return user_ns + kernel_ns; }
+  ThreadCost& operator+=(const ThreadCost& other) noexcept;  // of another thread; cycles only where any has them
 };
 
 // From its construction on, by the thread that makes it.

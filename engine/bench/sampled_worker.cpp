@@ -47,12 +47,9 @@ WorkerSample difference(const WorkerSample& after, const WorkerSample& before) {
 
 WorkerSample sum(const std::vector<WorkerSample>& samples) {
   WorkerSample total;
-  if (!samples.empty() && samples.front().cost.cycles) total.cost.cycles = 0;
   for (const WorkerSample& one : samples) {
     total.at_ns = std::max(total.at_ns, one.at_ns);
-    total.cost.user_ns += one.cost.user_ns;
-    total.cost.kernel_ns += one.cost.kernel_ns;
-    if (total.cost.cycles) *total.cost.cycles += one.cost.cycles.value_or(0);
+    total.cost += one.cost;
     total.packets += one.packets;
     total.bytes += one.bytes;
     total.ours += one.ours;

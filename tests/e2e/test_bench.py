@@ -8,9 +8,10 @@ import signal
 
 import pytest
 
-from conftest import ENGINE, needs_root, refused, sh
+from conftest import ENGINE, await_condition, needs_root, refused, sh
 
 LAST = os.cpu_count() - 1
+TWO = f"0,{LAST}" if LAST > 0 else "0"  # cores for two threads
 
 
 def run(lab, namespace, *options, status=0, **kwargs):
@@ -50,13 +51,15 @@ def counter(lab, namespace, device, name):
 
 
 @needs_root()
-def test_tx_counts_what_the_kernel_took(lab):
+@pytest.mark.parametrize("cpus", ["0", TWO])
+def test_tx_counts_what_the_kernel_took(lab, cpus):
     pair = lab(queues=2)
     before = counter(pair, pair.cap, "cap0", "packets")
     report = run(pair, pair.gen, "tx", "--iface", "gen0", "--queues", 2, "--size", 128, "--flows", 64, "--rate", 20000,
-                 "--duration", 0.2, "--rounds", 2, "--cpus", 0)
+                 "--duration", 0.2, "--rounds", 2, "--cpus", cpus)
     got = values(report)
     assert got["sent"] == [4000, 4000] and got["unfinished"] == [0, 0]
+    assert report["results"][0]["params"]["threads"] == len(cpus.split(","))
     assert counter(pair, pair.cap, "cap0", "packets") - before == sum(got["sent"]) - sum(got["refused"])
     for i in range(2):
         assert got["rate_pps"][i] == pytest.approx(got["rate_pps_queue_0"][i] + got["rate_pps_queue_1"][i])
@@ -64,6 +67,17 @@ def test_tx_counts_what_the_kernel_took(lab):
         assert got["cpu_ns_per_packet"][i] == pytest.approx(got["user_ns_per_packet"][i] + got["kernel_ns_per_packet"][i])
     assert report["traffic"] == {"frame_bytes": 128, "flows": 64}
     assert report["interface"]["driver"] == "veth" and report["interface"]["mode"] == "copy"
+
+
+@needs_root()
+def test_tx_that_is_interrupted_ends_all_its_senders(lab):
+    pair = lab(queues=2)
+    child = pair.start(pair.gen, ENGINE, "bench", "tx", "--iface", "gen0", "--queues", 2, "--flows", 8, "--rate", 10000,
+                       "--cpus", TWO, "--duration", 600, "--json", "-")
+    await_condition(lambda: counter(pair, pair.cap, "cap0", "packets") > 100, what="traffic")
+    child.send_signal(signal.SIGINT)
+    report = finish(child, "tx")
+    assert len(values(report)["sent"]) == 1 and values(report)["sent"][0] > 100
 
 
 def start(lab, kind, *options):
@@ -124,7 +138,7 @@ def test_rx_tells_each_queue_apart(lab, wait):
 @pytest.mark.skipif(LAST == 0, reason="needs two cores")
 def test_rx_tells_the_cost_of_each_queue_that_has_a_core_of_its_own(lab):
     pair = lab(queues=2)
-    child = start(pair, "rx", "--iface", "cap0", "--rounds", 2, "--duration", 0.3, "--cpus", f"0,{LAST}", "--wait", "poll")
+    child = start(pair, "rx", "--iface", "cap0", "--rounds", 2, "--duration", 0.3, "--cpus", TWO, "--wait", "poll")
     generator = pair.start(pair.gen, ENGINE, "gen", "--iface", "gen0", "--queues", 2, "--method", "tx", "--flows", 16,
                            "--rate", 20000)
     report = finish(child, "rx")
