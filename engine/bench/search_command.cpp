@@ -1,10 +1,12 @@
 // `engine bench search`: RFC 2544's throughput, for each frame size.
-#include <cmath>
+#include <algorithm>
 #include <cstdio>
 #include <string>
+#include <vector>
 
 #include "engine/bench/bench.h"
 #include "engine/bench/trial_rig.h"
+#include "engine/gen/live.h"
 
 namespace engine::bench {
 namespace {
@@ -86,18 +88,23 @@ std::string_view name_of(SearchEnd end) {
   return "the trials did not agree";
 }
 
-void add_found(const SearchResult& found, std::uint32_t frame_bytes, Result& result) {
+// `methods`: by which each trial was sent, which with --method auto depends on the rate.
+void add_found(const SearchResult& found, const std::vector<std::string>& methods, std::uint32_t frame_bytes,
+               Result& result) {
   result.add("rate_pps", found.rate_pps);
   result.add("rate_bytes_per_s", found.rate_pps * frame_bytes);
   if (found.end != SearchEnd::found) result.notes.emplace_back(name_of(found.end));
   Steps& trials = result.steps.empty() ? result.steps.emplace_back(Steps{"trials", {}}) : result.steps.front();
-  for (const Trial& trial : found.trials)
-    trials.rows.push_back({{"asked_pps", trial.asked_pps},
+  for (std::size_t i = 0; i < found.trials.size(); ++i) {
+    const Trial& trial = found.trials[i];
+    trials.rows.push_back({{"method", methods[i]},
+                           {"asked_pps", trial.asked_pps},
                            {"sent_pps", trial.sent_pps},
                            {"sent", trial.sent},
                            {"received", trial.received},
                            {"lost", trial.sent - trial.received},
                            {"refused", trial.refused}});
+  }
 }
 
 class Interrupted {};
@@ -107,15 +114,17 @@ Result search_size(const Settings& settings, std::uint32_t wire_bytes, TrialRig&
   Result result{.name = "search",
                 .params = {{"frame_bytes", std::uint64_t{frame_bytes}}, {"wire_bytes", std::uint64_t{wire_bytes}}}};
   for (std::uint32_t round = 0; round < settings.shared.rounds; ++round) {
+    std::vector<std::string> methods;
     const SearchResult found = search(settings.search, [&](double asked_pps) {
       const Trial trial = rig.run(asked_pps, settings.shared.duration_s, frame_bytes);
       if (rig.interrupted()) throw Interrupted();
+      methods.push_back(rig.sent().method);
       std::fprintf(stderr, "engine bench search: %u bytes: %.0f pps, lost %llu of %llu\n", wire_bytes, trial.sent_pps,
                    static_cast<unsigned long long>(trial.sent - trial.received),
                    static_cast<unsigned long long>(trial.sent));
       return trial;
     });
-    add_found(found, frame_bytes, result);
+    add_found(found, methods, frame_bytes, result);
   }
   return result;
 }
@@ -132,6 +141,8 @@ ExitCode run_search(std::span<char* const> args) {
   }
   require_interface("search", settings.receiver.interface);
   require_generator("search", settings.generator);
+  if (settings.generator.gen.method == gen::Method::live)  // where its search ends
+    settings.search.min_pps = std::max(settings.search.min_pps, gen::LiveSender::slowest_pps);
   Report report = begin_report("search", args);
   const cli::Log log(cli::LogLevel::warn);
   Receiver receiver(settings.receiver, settings.shared, log);

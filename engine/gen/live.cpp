@@ -21,7 +21,6 @@ constexpr std::uint32_t most_per_batch = 64;      // the kernel's default; 256, 
 constexpr std::uint64_t most_per_call = 1 << 30;  // the kernel's counter has 32 bits
 // A page less xdp_page_head, headroom and skb_shared_info (TEST_XDP_FRAME_SIZE, bpf_test_init).
 constexpr std::size_t longest_frame_bytes = 3408;
-constexpr double slowest_pps = 10'000;
 constexpr double batch_time_s = 100e-6;  // softirqs are off for a batch (xdp_test_run_batch)
 constexpr double clock_time_s = 10e-6;   // between two looks at the clock of a paced run
 

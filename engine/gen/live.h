@@ -21,6 +21,8 @@ namespace engine::gen {
 
 class LiveSender final : public Sender {
  public:
+  static constexpr double slowest_pps = 10'000;  // of a paced run
+
   // Why this traffic cannot be sent as live frames, in words; empty if it can.
   static std::string obstacle(const Traffic& traffic, double rate_pps);
 

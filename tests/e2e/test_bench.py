@@ -184,6 +184,7 @@ def test_search_finds_a_rate_at_which_all_trials_were_without_loss(lab):
         assert len(result["trials"]) == 2  # the one at the limit, and its confirmation
         for trial in result["trials"]:
             assert trial["sent"] == trial["received"] == 1000 and trial["lost"] == 0 and trial["asked_pps"] == 20000
+            assert trial["method"] == "tx" and trial["refused"] == 0
 
 
 @needs_root()

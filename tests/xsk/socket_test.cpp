@@ -216,9 +216,11 @@ TEST(SocketConfig, WhatCannotWorkIsRefusedBeforeTheKernelIsAsked) {
   odd.rx_entries = 100;
   SocketConfig without_tx_frames = receiving(link, 0, memory);
   without_tx_frames.tx_entries = 64;
+  SocketConfig forwarding_nowhere = receiving(link, 0, memory);
+  forwarding_nowhere.forwards = true;
   SocketConfig tap = receiving(link, 0, memory);
   tap.mode = RequestedMode::afpacket;
-  for (const SocketConfig& config : {neither, odd, without_tx_frames, tap})
+  for (const SocketConfig& config : {neither, odd, without_tx_frames, forwarding_nowhere, tap})
     EXPECT_EQ(refusal(config).code(), ExitCode::runtime_failure);
 }
 
