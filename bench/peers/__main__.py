@@ -1,6 +1,6 @@
 """The engine beside its peers: the same traffic on the same machine in one run, medians with their spread.
 
-usage: bench/peers/run live|offline [options]; --help of each lists them. Live needs root. bench/README.md explains the figures.
+usage: bench/peers/run live|offline [options]; --help of each lists them. Live needs root. bench/README.md explains.
 """
 
 import argparse
@@ -31,6 +31,8 @@ def parsed(arguments):
     on_veth.add_argument("--seconds", type=float, default=2.0, help="that each run sends")
     on_veth.add_argument("--cpu-rates", type=lambda text: [positive(rate) for rate in text.split(",")],
                          default=[200_000, 1_000_000], help="packets/s at which CPU time is taken")
+    on_veth.add_argument("--realtime", action="store_true",
+                         help="sender and receivers at real-time priority, all sleeping when idle: on a shared machine")
     on_file = kinds.add_parser("offline", parents=[common], help="readers of a capture file")
     on_file.add_argument("--packets", type=positive, default=10_000_000, help="in the file (3.4 GB for 10 million)")
     on_file.add_argument("--slow-share", type=positive, default=50, help="tshark's file has this part of the packets")

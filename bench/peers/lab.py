@@ -24,6 +24,7 @@ class Lab:
 
     def __init__(self):
         self.cap, self.gen = f"bcap{os.getpid()}", f"bgen{os.getpid()}"
+        self.priority = []  # words before the command of whoever sends or receives
 
     def __enter__(self):
         try:
@@ -49,7 +50,7 @@ class Lab:
         """Sends `packets`, or for so many seconds, as fast as possible or at a rate. Returns the generator's report."""
         limits = ["--count", packets] if packets else ["--duration", seconds]
         pace = ["--rate", int(rate_pps)] if rate_pps else []
-        report = sh("ip", "netns", "exec", self.gen, "taskset", "-c", SENDER_CORE, engine, "gen", "--iface", "gen0",
-                    "--method", "live", "--size", traffic["frame_bytes"], "--flows", traffic["flows"], "--json", *limits,
-                    *pace)
+        report = sh("ip", "netns", "exec", self.gen, *self.priority, "taskset", "-c", SENDER_CORE, engine, "gen",
+                    "--iface", "gen0", "--method", "live", "--size", traffic["frame_bytes"], "--flows", traffic["flows"],
+                    "--json", *limits, *pace)
         return json.loads(report.stdout)

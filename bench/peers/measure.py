@@ -12,6 +12,7 @@ from peers import processes
 RATE_PRECISION = 0.03
 LOWEST_RATE_PPS = 20_000
 WARM_UP_PPS = 100_000
+MOST_LOST = 0.01
 
 
 @dataclasses.dataclass
@@ -74,25 +75,30 @@ def loss_free(bench, receiver, wait):
 
 
 def cost(bench, receiver, rate_pps):
-    """CPU time a packet at a rate, sleeping when idle; None if it cannot take that rate without loss.
+    """CPU time per received packet at a rate, sleeping when idle: of the first of three runs without loss, else of the
+    one that lost least, which "lost" tells; None if that was more than a hundredth of what was sent.
 
-    Of the receiver's process: exact. The softirq time of all CPUs is what the kernel's receive work cost, most of it on
-    the sender's core; "machine" is everything that was busy, the sender included. Both are sampled by ticks."""
+    Of the receiver's process it is exact. The softirq time of all CPUs is what the kernel's receive work cost, most of it
+    on the sender's core; "machine" is everything that was busy, the sender included. Both are sampled by ticks, and hold
+    what else ran on the machine."""
+    best = None
     for _ in range(3):
         figures = run(bench, receiver, "poll", rate_pps)
-        if figures["lost"] == 0 and figures["refused"] == 0:
-            return per_packet(figures)
-    return None
+        if best is None or figures["lost"] < best["lost"]:
+            best = figures
+        if best["lost"] == 0:
+            break
+    return per_packet(best) if best["lost"] <= MOST_LOST * best["sent"] else None
 
 
 def per_packet(figures):
-    sent, spent, around = figures["sent"], figures["spent"], figures["around"]
-    values = {"cpu_ns_per_packet": spent["total"] / sent, "user_ns_per_packet": spent["user"] / sent,
-              "kernel_ns_per_packet": spent["kernel"] / sent, "softirq_ns_per_packet": around["softirq"] / sent,
-              "cpu_and_softirq_ns_per_packet": (spent["total"] + around["softirq"]) / sent,
-              "machine_ns_per_packet": around["busy"] / sent}
+    packets, spent, around = figures["received"], figures["spent"], figures["around"]
+    values = {"cpu_ns_per_packet": spent["total"] / packets, "user_ns_per_packet": spent["user"] / packets,
+              "kernel_ns_per_packet": spent["kernel"] / packets, "softirq_ns_per_packet": around["softirq"] / packets,
+              "cpu_and_softirq_ns_per_packet": (spent["total"] + around["softirq"]) / packets,
+              "machine_ns_per_packet": around["busy"] / packets, "lost": figures["lost"]}
     if "worker_cpu_ns" in figures:
-        values["worker_ns_per_packet"] = figures["worker_cpu_ns"] / sent
+        values["worker_ns_per_packet"] = figures["worker_cpu_ns"] / packets
     return values
 
 

@@ -85,8 +85,6 @@ def run(options):
     with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="peers-") as folder:
         work = pathlib.Path(folder)
         counts = {False: options.packets, True: max(1, options.packets // options.slow_share)}
-        options.say(f"writing {counts[False]:,} packets to {work}")
-        files = make_files(options.build, work, counts[False], counts[True])
         listed = contestants(options.build, work)
         for name in options.only or []:
             if name not in [one.name for one in listed]:
@@ -96,6 +94,8 @@ def run(options):
         missing = [{"name": one.name, "reason": f"{one.program} is not installed", "remedy": "bench/peers/install"}
                    for one in listed if one.program and not shutil.which(one.program)]
         there = [one for one in listed if one.name not in [entry["name"] for entry in missing]]
+        options.say(f"writing {counts[False]:,} packets to {work}")
+        files = make_files(options.build, work, counts[False], counts[True])
         figures = rounds(there, files, counts, work, options)
         return document(there, figures, missing, counts, files[False].stat().st_size)
 

@@ -56,7 +56,7 @@ class Receiver:
     def start(self, lab, wait, flows):
         self.waits_by, self.log = wait, []
         pin = ["taskset", "-c", RECEIVER_CORE] if self.pinned else []
-        words = ["ip", "netns", "exec", lab.cap, *pin, *self.command(wait, flows)]
+        words = ["ip", "netns", "exec", lab.cap, *lab.priority, *pin, *self.command(wait, flows)]
         self.process = subprocess.Popen([str(word) for word in words], text=True, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, cwd=self.work)
         return self

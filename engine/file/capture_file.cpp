@@ -151,8 +151,7 @@ bool CaptureFile::matches(const CapturedPacket& packet) const noexcept {
   return filter_.empty() || is_selected(filter_, packet.bytes, packet.header->len, packet.header->caplen);
 }
 
-bool CaptureFile::next(CapturedPacket& packet) noexcept {
-  if (plain_) return next_plain(packet);
+bool CaptureFile::next_by_libpcap(CapturedPacket& packet) noexcept {
   pcap_pkthdr* header = nullptr;
   const u_char* bytes = nullptr;
   const int status = ::pcap_next_ex(handle_.get(), &header, &bytes);
@@ -164,13 +163,7 @@ bool CaptureFile::next(CapturedPacket& packet) noexcept {
   return false;
 }
 
-bool CaptureFile::next_plain(CapturedPacket& packet) noexcept {
-  const std::uint8_t* bytes = nullptr;
-  const PlainRecords::Status status = plain_->next(plain_header_, bytes);
-  if (status == PlainRecords::Status::record) {
-    packet = {&plain_header_, bytes, plain_header_.ts.tv_sec, plain_header_.ts.tv_usec};
-    return true;
-  }
+bool CaptureFile::end_plain(PlainRecords::Status status) noexcept {
   if (status == PlainRecords::Status::failed && !input_->interrupted) failure_ = plain_->failure();
   return false;
 }

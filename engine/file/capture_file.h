@@ -46,7 +46,7 @@ class CaptureFile {
   bool matches(const CapturedPacket& packet) const noexcept;
 
   // False at the end, or where the file cannot be read any further: then failure() says why.
-  bool next(CapturedPacket& packet) noexcept;
+  inline bool next(CapturedPacket& packet) noexcept;
   const std::string& failure() const noexcept { return failure_; }
 
   LinkType link() const noexcept { return link_; }
@@ -75,7 +75,8 @@ class CaptureFile {
     std::size_t head_bytes = 0;  // that were read
     std::size_t head_given = 0;  // of these, to libpcap
   };
-  bool next_plain(CapturedPacket& packet) noexcept;
+  bool next_by_libpcap(CapturedPacket& packet) noexcept;
+  bool end_plain(PlainRecords::Status status) noexcept;
   static ssize_t read_input(void* cookie, char* buffer, std::size_t bytes);
   static ssize_t read_file(void* cookie, char* buffer, std::size_t bytes);
   void open_input(const std::string& path);
@@ -90,5 +91,15 @@ class CaptureFile {
   LinkType link_ = LinkType::other;
   std::string failure_;
 };
+
+inline bool CaptureFile::next(CapturedPacket& packet) noexcept {
+  if (!plain_) return next_by_libpcap(packet);
+  const PlainRecords::Status status = plain_->next(plain_header_, packet.bytes);
+  if (status != PlainRecords::Status::record) return end_plain(status);
+  packet.header = &plain_header_;
+  packet.seconds = plain_header_.ts.tv_sec;
+  packet.nanoseconds = plain_header_.ts.tv_usec;
+  return true;
+}
 
 }  // namespace engine

@@ -114,6 +114,7 @@ std::uint64_t FileSource::advance_time(const CapturedPacket& packet) noexcept {
 
 void FileSource::end_intervals(std::uint64_t now_ns) noexcept {
   for (Interval& interval : intervals_) {
+    if (now_ns < interval.end_ns) continue;  // time never goes back
     const std::uint64_t index = now_ns / interval.length_ns;
     if (taken_ > 1 && index != interval.index) {
       broadcast({FileRecordKind::tick,
@@ -122,6 +123,7 @@ void FileSource::end_intervals(std::uint64_t now_ns) noexcept {
                  {interval.length_ns, interval.index, false}});
     }
     interval.index = index;
+    interval.end_ns = (index + 1) * interval.length_ns;
   }
 }
 

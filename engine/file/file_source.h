@@ -87,6 +87,7 @@ class FileSource {
   struct Interval {
     std::uint64_t length_ns;
     std::uint64_t index = 0;
+    std::uint64_t end_ns = 0;  // of the interval that is open; 0 before the first packet
   };
 
   void take(const CapturedPacket& packet) noexcept;
