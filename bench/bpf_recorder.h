@@ -16,14 +16,16 @@
 
 namespace bench {
 
+double thread_cpu_ns() noexcept;
+
 class BpfRecording {
  public:
   // Calls from here to stop() are recorded.
   void start();
   void stop();
 
-  // Makes them again, each with the descriptors that its forerunners gave this time, and closes those. Returns the time
-  // up to the last call, without the closing; negative if a call failed.
+  // Makes them again, each with the descriptors that its forerunners gave this time, and closes those. Returns the CPU
+  // time up to the last call, without the closing; negative if a call failed.
   double replay_ns();
   std::size_t calls() const noexcept { return calls_.size(); }
 
