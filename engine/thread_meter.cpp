@@ -9,6 +9,8 @@
 #include <cstring>
 #include <fstream>
 
+#include "engine/clock.h"
+
 namespace engine {
 namespace {
 
@@ -26,12 +28,10 @@ std::uint64_t nanoseconds(const timeval& time) noexcept {
   return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(time.tv_usec) * 1000;
 }
 
-// The sum is exact to the microsecond; how it is split is sampled by the timer's tick where the kernel does not account
-// at each entry (kernel/sched/cputime.c: cputime_adjust).
 ThreadCost spent(const CycleCounter& counter) noexcept {
   rusage usage{};
   getrusage(RUSAGE_THREAD, &usage);
-  return {nanoseconds(usage.ru_utime), nanoseconds(usage.ru_stime), counter.read()};
+  return {thread_cpu_ns(), nanoseconds(usage.ru_utime), nanoseconds(usage.ru_stime), counter.read()};
 }
 
 }  // namespace
@@ -64,7 +64,21 @@ std::optional<std::uint64_t> softirq_ns() {
   return softirq * (1'000'000'000 / static_cast<std::uint64_t>(sysconf(_SC_CLK_TCK)));
 }
 
+std::optional<double> ThreadCost::user_share() const noexcept {
+  if (user_ns + kernel_ns == 0) return std::nullopt;
+  return static_cast<double>(user_ns) / static_cast<double>(user_ns + kernel_ns);
+}
+
+ThreadCost& ThreadCost::operator-=(const ThreadCost& before) noexcept {
+  cpu_ns -= before.cpu_ns;
+  user_ns -= before.user_ns;
+  kernel_ns -= before.kernel_ns;
+  if (cycles) *cycles -= before.cycles.value_or(0);
+  return *this;
+}
+
 ThreadCost& ThreadCost::operator+=(const ThreadCost& other) noexcept {
+  cpu_ns += other.cpu_ns;
   user_ns += other.user_ns;
   kernel_ns += other.kernel_ns;
   if (other.cycles) cycles = cycles.value_or(0) + *other.cycles;
@@ -75,9 +89,7 @@ ThreadMeter::ThreadMeter() noexcept : start_(spent(counter_)) {}
 
 ThreadCost ThreadMeter::cost() const noexcept {
   ThreadCost now = spent(counter_);
-  now.user_ns -= start_.user_ns;
-  now.kernel_ns -= start_.kernel_ns;
-  if (now.cycles) *now.cycles -= start_.cycles.value_or(0);
+  now -= start_;
   return now;
 }
 

@@ -26,11 +26,14 @@ class CycleCounter {
 };
 
 struct ThreadCost {
-  std::uint64_t user_ns = 0;
-  std::uint64_t kernel_ns = 0;
+  std::uint64_t cpu_ns = 0;     // exact
+  std::uint64_t user_ns = 0;    // these two as of the last clock tick, and split by samples of ticks where the kernel
+  std::uint64_t kernel_ns = 0;  // does not account at each entry (kernel/sched/cputime.c: cputime_adjust)
   std::optional<std::uint64_t> cycles;
 
-  std::uint64_t cpu_ns() const noexcept { return user_ns + kernel_ns; }
+  // The share of user_ns; nothing where no tick was in it.
+  std::optional<double> user_share() const noexcept;
+  ThreadCost& operator-=(const ThreadCost& before) noexcept;
   ThreadCost& operator+=(const ThreadCost& other) noexcept;  // of another thread; cycles only where any has them
 };
 

@@ -31,26 +31,37 @@ Woken await_first(int event_fd, const cli::Signals& signals, double patience_s, 
                    "start a generator at the other end, or give --patience");
 }
 
+void add_costs(const ThreadCost& cost, std::uint64_t packets, Result& result) {
+  const double cpu_ns = packets > 0 ? static_cast<double>(cost.cpu_ns) / static_cast<double>(packets) : 0;
+  result.add("cpu_ns_per_packet", cpu_ns);
+  if (const auto user = cost.user_share()) {
+    result.add("user_ns_per_packet", cpu_ns * *user);
+    result.add("kernel_ns_per_packet", cpu_ns * (1 - *user));
+  } else {
+    result.cannot("user_ns_per_packet", "a round was shorter than a clock tick");
+    result.cannot("kernel_ns_per_packet", "a round was shorter than a clock tick");
+  }
+  if (cost.cycles && packets > 0) {
+    result.add("cycles_per_packet", static_cast<double>(*cost.cycles) / static_cast<double>(packets));
+  } else {
+    result.cannot("cycles_per_packet", cost.cycles ? "no packet came" : CycleCounter().reason());
+  }
+}
+
 void add_rates(const WorkerSample& change, Result& result) {
   const auto per = [&result](std::string_view name, double part, double whole) {
     result.add(name, whole > 0 ? part / whole : 0);
   };
   const double seconds = static_cast<double>(change.at_ns) * 1e-9;
   const double packets = static_cast<double>(change.packets);
-  const double user_ns = static_cast<double>(change.cost.user_ns);
-  const double kernel_ns = static_cast<double>(change.cost.kernel_ns);
   per("rate_pps", packets, seconds);
   per("rate_bytes_per_s", static_cast<double>(change.bytes), seconds);
   per("ns_per_packet", seconds * 1e9, packets);
-  per("cpu_ns_per_packet", user_ns + kernel_ns, packets);
-  per("user_ns_per_packet", user_ns, packets);
-  per("kernel_ns_per_packet", kernel_ns, packets);
-  per("user_share", user_ns, seconds * 1e9);
-  per("kernel_share", kernel_ns, seconds * 1e9);
-  if (change.cost.cycles) {
-    per("cycles_per_packet", static_cast<double>(*change.cost.cycles), packets);
-  } else {
-    result.cannot("cycles_per_packet", CycleCounter().reason());
+  add_costs(change.cost, change.packets, result);
+  if (const auto user = change.cost.user_share()) {
+    const double share = static_cast<double>(change.cost.cpu_ns) / (seconds * 1e9);
+    result.add("user_share", share * *user);
+    result.add("kernel_share", share * (1 - *user));
   }
   per("packets_per_batch", packets, static_cast<double>(change.batches));
   per("empty_polls_share", static_cast<double>(change.empty_polls), static_cast<double>(change.polls));

@@ -24,6 +24,9 @@ Woken await_first(int event_fd, const cli::Signals& signals, double patience_s, 
 // Rate and cost of what one worker, or several together, did in a round.
 void add_rates(const WorkerSample& change, Result& result);
 
+// CPU time of threads for each of so many packets, in user space and in the kernel, and cycles where they are counted.
+void add_costs(const ThreadCost& cost, std::uint64_t packets, Result& result);
+
 // What the kernel's softirqs took meanwhile, on all cores, for each packet received.
 class SoftirqRounds {
  public:

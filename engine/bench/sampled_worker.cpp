@@ -33,9 +33,7 @@ UniqueFd event() {
 WorkerSample difference(const WorkerSample& after, const WorkerSample& before) {
   WorkerSample change = after;
   change.at_ns -= before.at_ns;
-  change.cost.user_ns -= before.cost.user_ns;
-  change.cost.kernel_ns -= before.cost.kernel_ns;
-  if (change.cost.cycles) *change.cost.cycles -= before.cost.cycles.value_or(0);
+  change.cost -= before.cost;
   change.packets -= before.packets;
   change.bytes -= before.bytes;
   change.ours -= before.ours;

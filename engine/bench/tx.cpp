@@ -12,6 +12,7 @@
 #include "engine/bench/bench.h"
 #include "engine/bench/options.h"
 #include "engine/bench/report.h"
+#include "engine/bench/rounds.h"
 #include "engine/gen/gen.h"
 #include "engine/gen/interrupts.h"
 #include "numa/memory.h"
@@ -69,14 +70,7 @@ void add_round(const gen::Report& sent, Result& result) {
     if (sent.queues.size() > 1)
       result.add("rate_pps_queue_" + std::to_string(queue), static_cast<double>(share.packets) / sent.seconds);
   result.add("rate_bytes_per_s", static_cast<double>(sent.total.bytes) / sent.seconds);
-  result.add("cpu_ns_per_packet", static_cast<double>(sent.cost.cpu_ns()) / packets);
-  result.add("user_ns_per_packet", static_cast<double>(sent.cost.user_ns) / packets);
-  result.add("kernel_ns_per_packet", static_cast<double>(sent.cost.kernel_ns) / packets);
-  if (sent.cost.cycles) {
-    result.add("cycles_per_packet", static_cast<double>(*sent.cost.cycles) / packets);
-  } else {
-    result.cannot("cycles_per_packet", CycleCounter().reason());
-  }
+  add_costs(sent.cost, sent.total.packets, result);
   result.add("refused", static_cast<double>(sent.not_taken->tx_dropped));
   result.add("unfinished", static_cast<double>(sent.unfinished));
 }

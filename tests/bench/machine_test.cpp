@@ -86,11 +86,28 @@ TEST(Machine, ThisOneHasCoresMemoryAndAKernel) {
 TEST(ThreadMeter, TellsWhatThisThreadUsed) {
   const ThreadMeter meter;
   volatile std::uint64_t sink = 0;
-  while (meter.cost().cpu_ns() < 2'000'000) sink = sink + 1;
+  // At least some clock ticks, of which user time is told.
+  while (meter.cost().user_ns < 30'000'000) sink = sink + 1;
   const ThreadCost cost = meter.cost();
-  EXPECT_EQ(cost.cpu_ns(), cost.user_ns + cost.kernel_ns);
+  EXPECT_GE(cost.cpu_ns, cost.user_ns);
+  ASSERT_TRUE(cost.user_share());
+  EXPECT_GT(*cost.user_share(), 0);
+  EXPECT_LE(*cost.user_share(), 1);
   EXPECT_EQ(cost.cycles.has_value(), CycleCounter().works());
   EXPECT_EQ(CycleCounter().reason().empty(), CycleCounter().works());
+}
+
+TEST(ThreadCost, AddsAndSubtractsAndDoesNotMakeUpAShare) {
+  const ThreadCost one{100, 60, 40, std::nullopt}, two{50, 10, 30, 7};
+  ThreadCost sum = one;
+  sum += two;
+  EXPECT_EQ(sum.cpu_ns, 150u);
+  EXPECT_EQ(sum.user_share(), 0.5);
+  EXPECT_EQ(sum.cycles, 7u);
+  sum -= two;
+  EXPECT_EQ(sum.cpu_ns, one.cpu_ns);
+  EXPECT_EQ(sum.user_share(), 0.6);
+  EXPECT_FALSE((ThreadCost{100, 0, 0, std::nullopt}).user_share());
 }
 
 }  // namespace
