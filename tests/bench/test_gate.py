@@ -59,6 +59,8 @@ import made_up
 left = pathlib.Path(__file__).with_name("values")
 values = json.loads(left.read_text())
 left.write_text(json.dumps(values[1:] or values))
+if values[0] is None:
+    sys.exit("it failed")
 made_up.results.write(sys.argv[-1], made_up.document("micro", [], [
     {"name": "steady", "median": 2, "better": "lower"}, {"name": "r", "median": values[0], "better": "lower"}]))
 """
@@ -124,6 +126,12 @@ def test_better_is_said_and_update_holds_it(made_up_gate, tmp_path):
     held = {entry["name"]: entry for entry in results.read(tmp_path / "baseline.json")["ratios"]}
     assert held["r"]["median"] == 2 and held["r"]["tolerance"] == judge.LEAST
     assert made_up_gate([4.0])[0] == 1
+
+
+def test_a_run_that_failed_is_made_once_again(made_up_gate):
+    status, _, cases = made_up_gate([None, 4.1])
+    assert status == 0 and cases["r"]
+    assert made_up_gate([None, None, 4.1])[0] == "bench/gate: made up: it failed"
 
 
 def test_a_ratio_that_is_gone_is_said(made_up_gate, monkeypatch):
