@@ -38,11 +38,16 @@ TEST(Distinct, EstimatesWithinTwoPercentFromTenToTenMillion) {
 TEST(Distinct, CountsEachKeyOnceHoweverOftenItComes) {
   Distinct distinct(KeySpec::of({"src", "dst_port"}));
   EXPECT_TRUE(distinct.empty());
-  for (int round = 0; round < 3; ++round) {
+  const auto add_all = [&] {
     for (unsigned host = 0; host < 50; ++host) distinct.add(published::packet(host));
-  }
+  };
+  add_all();
   EXPECT_FALSE(distinct.empty());
-  EXPECT_EQ(published_by(distinct), published::Published{"estimate=50"});
+  const published::Published once = published_by(distinct);
+  EXPECT_NEAR(distinct.estimate(), 50, 3);  // by a random secret: in one of ten runs two of the keys fall together
+  add_all();
+  add_all();
+  EXPECT_EQ(published_by(distinct), once);
   distinct.clear();
   EXPECT_TRUE(distinct.empty());
   EXPECT_EQ(published_by(distinct), published::Published{"estimate=0"});

@@ -38,7 +38,10 @@ TEST(SketchApi, CountsDifferentKeysByFieldAndByValue) {
       b:add(i) b:add('x' .. i % 5) b:add(p.dst) b:add(p:view(0, 4))
     end)");
   EXPECT_EQ(published_of(lab, 0), Published{"estimate=4"});
-  EXPECT_EQ(published_of(lab, 1), Published{"estimate=57"});
+  const Published of_values = published_of(lab, 1);
+  ASSERT_EQ(of_values.size(), 1u);
+  // By a random secret: two keys may fall together.
+  EXPECT_NEAR(std::stoi(of_values.begin()->substr(std::string_view("estimate=").size())), 57, 3);
 }
 
 TEST(SketchApi, PutsNumbersIntoAHistogram) {
