@@ -6,6 +6,7 @@ usage: bench/peers/run live|offline [options]; --help of each lists them. Live n
 import argparse
 import os
 import pathlib
+import signal
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -53,6 +54,7 @@ def main(arguments):
     options = parsed(arguments)
     if options.kind == "live" and os.geteuid() != 0:
         sys.exit("bench/peers: needs root for network namespaces and AF_XDP")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench/peers: ended by SIGTERM"))  # as by Ctrl-C: all is put back
     options.say = (lambda _: None) if options.quiet else lambda text: print(text, file=sys.stderr, flush=True)
     document = (live if options.kind == "live" else offline).run(options)
     print(table.render(document))

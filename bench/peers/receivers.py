@@ -62,6 +62,14 @@ class Receiver:
         return self
 
     def __enter__(self):
+        try:
+            self.await_ready()
+        except BaseException:  # also one that is told to end meanwhile
+            self.__exit__()
+            raise
+        return self
+
+    def await_ready(self):
         # Byte by byte: what a buffered reader has taken beyond the line would be lost to communicate().
         said = (self.process.stdout if self.says_on_stdout else self.process.stderr).fileno()
         line, deadline = b"", time.monotonic() + START_LIMIT_S
@@ -70,9 +78,8 @@ class Receiver:
             if byte == b"\n":
                 self.log.append(line.decode())
                 if self.ready_word in self.log[-1]:
-                    return self
+                    return
                 line = b""
-        self.__exit__()
         raise SystemExit(f"{self.name} did not start within {START_LIMIT_S} s: " + "".join(self.log).strip())
 
     def __exit__(self, *_):

@@ -139,3 +139,17 @@ def test_the_table_has_medians_targets_and_what_is_missing():
     assert lines[1].split() == ["a", "rate_pps=5", "2", "-"]
     assert lines[4].split() == ["a", "/", "b", "3.5", "3", "4", "<=", "2", "missed"]
     assert lines[-1] == "missing: c: is not here; get it"
+
+
+@needs_root
+def test_what_it_made_is_gone_when_it_is_ended(tmp_path):
+    child = subprocess.Popen([str(RUN), "live", "--only", "rxdrop", "--what", "rate", "--build", str(BUILD)], text=True,
+                             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    assert child.stderr.readline()  # it says what it measures: the namespaces are there
+    namespaces = [f"bcap{child.pid}", f"bgen{child.pid}"]
+    there = subprocess.run(["ip", "netns"], check=True, capture_output=True, text=True).stdout
+    assert all(name in there for name in namespaces)
+    child.terminate()
+    assert "ended by SIGTERM" in child.communicate(timeout=120)[1] and child.returncode == 1
+    there = subprocess.run(["ip", "netns"], check=True, capture_output=True, text=True).stdout
+    assert not any(name in there for name in namespaces)
