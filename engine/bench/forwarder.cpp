@@ -1,27 +1,16 @@
 #include "engine/bench/forwarder.h"
 
-#include <poll.h>
-
 #include <algorithm>
-#include <chrono>
 #include <utility>
 
 #include "engine/base/error.h"
 #include "engine/cli/protect.h"
+#include "engine/source/attach.h"
 #include "numa/topology.h"
 #include "xsk/sizes.h"
 
 namespace engine::bench {
 namespace {
-
-constexpr std::chrono::milliseconds carrier_timeout{5000};  // some NICs reset their link at an attach
-// After the detach: looks at the program's counters until two in a row, a millisecond apart, are equal.
-constexpr int settle_rounds = 100;
-
-bpf::AttachRequest attach_request(xsk::RequestedMode mode) {
-  if (mode == xsk::RequestedMode::automatic) return bpf::AttachRequest::automatic;
-  return mode == xsk::RequestedMode::skb ? bpf::AttachRequest::generic : bpf::AttachRequest::native;
-}
 
 std::uint64_t tx_dropped(const xsk::Link& link) {
   return xsk::read_device_counters(link.ifindex).value_or(xsk::DeviceCounters{}).tx_dropped;
@@ -65,7 +54,7 @@ void Forwarder::add_side(const std::string& name, const Shared& shared, bool tak
   root.queues = std::max(link.rx_queues, link.max_rx_queues.value_or(0));
   Side& side = sides_.emplace_back(Side{link, tx_dropped(link), bpf::RootProgram::load(root), std::nullopt});
   side.program.attach(link.ifindex, link.name, attach_request(shared.mode), bpf::Foreign::refuse);
-  xsk::wait_for_carrier(link.ifindex, carrier_timeout);
+  xsk::wait_for_carrier(link.ifindex, kCarrierTimeout);
   std::string reason;
   side.redirect_errors = bpf::RedirectErrors::open(side.program.socket_map_id(), root.queues, reason);
 }
@@ -139,21 +128,13 @@ void Forwarder::stop() {
     for (std::uint32_t queue = 0; queue < queues_; ++queue) side.program.clear_socket(queue);
     side.program.detach();
   }
-  const auto seen = [this] {
+  wait_until_settled([this] {
     std::uint64_t packets = 0;
     for (const Side& side : sides_)
       for (std::uint32_t queue = 0; queue < side.program.queues(); ++queue)
         packets += side.program.counters(queue).xdp_seen;
     return packets;
-  };
-  // The kernel frees a program after a grace period; nothing announces it to us.
-  std::uint64_t before = seen();
-  for (int round = 0, equal = 0; round < settle_rounds && equal < 2; ++round) {
-    poll(nullptr, 0, 1);
-    const std::uint64_t now = seen();
-    equal = now == before ? equal + 1 : 0;
-    before = now;
-  }
+  });
   threads_.end();
 }
 

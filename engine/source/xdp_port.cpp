@@ -1,12 +1,12 @@
 #include "engine/source/xdp_port.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <chrono>
 
+#include "engine/source/attach.h"
 #include "xsk/ethtool.h"
 #include "xsk/explain.h"
 #include "xsk/netdev.h"
@@ -15,24 +15,8 @@
 namespace engine {
 namespace {
 
-// An attach makes some NICs reset their link for seconds (igb, ixgbe); veth needs nothing.
-constexpr std::chrono::milliseconds kCarrierTimeout{5000};
-// After the detach: looks at the program's counters until two in a row, a millisecond apart, are equal.
-constexpr int kSettleRounds = 100;
 // Until a driver has given up a closed socket's queue: some grace periods of the kernel.
 constexpr std::chrono::milliseconds kReleaseTimeout{5000};
-
-bpf::AttachRequest attach_request(xsk::RequestedMode mode) {
-  switch (mode) {
-    case xsk::RequestedMode::skb:
-      return bpf::AttachRequest::generic;
-    case xsk::RequestedMode::zerocopy:
-    case xsk::RequestedMode::copy:
-      return bpf::AttachRequest::native;
-    default:
-      return bpf::AttachRequest::automatic;
-  }
-}
 
 numa::Pages pages(cli::AutoOnOff hugepages) {
   if (hugepages == cli::AutoOnOff::automatic) return numa::Pages::automatic;
@@ -234,19 +218,11 @@ void XdpPort::stop() {
     program_->pass();
   else
     program_->detach();
-  const auto seen = [this] {
+  wait_until_settled([this] {
     std::uint64_t sum = 0;
     for (std::uint32_t queue = 0; queue < program_->queues(); ++queue) sum += program_->counters(queue).xdp_seen;
     return sum;
-  };
-  // The kernel frees the program after a grace period; nothing announces it to us.
-  std::uint64_t before = seen();
-  for (int round = 0, equal = 0; round < kSettleRounds && equal < 2; ++round) {
-    poll(nullptr, 0, 1);
-    const std::uint64_t now = seen();
-    equal = now == before ? equal + 1 : 0;
-    before = now;
-  }
+  });
 }
 
 // Those that the driver has. veth has a hash that the machine computes itself and no clock: only if asked for.
