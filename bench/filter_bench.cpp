@@ -15,6 +15,7 @@
 #include <string>
 
 #include "bench/filter_interpreter.h"
+#include "bench/udp_frame.h"
 #include "bpf/filter.h"
 #include "bpf/options.h"
 #include "bpf/root_abi.h"
@@ -36,16 +37,8 @@ constexpr Case kCases[] = {
      "host 192.0.2.1 or host 192.0.2.2 or host 192.0.2.3 or host 192.0.2.4 or host 192.0.2.5 or "
      "host 192.0.2.6 or host 192.0.2.7 or host 192.0.2.8 or host 192.0.2.9 or host 198.51.100.1"}};
 
-std::array<std::uint8_t, 64> make_frame() {
-  std::array<std::uint8_t, 64> frame = {};
-  const std::uint8_t head[] = {2, 0, 0,  0,  0, 1, 2,  0, 0, 0, 0,   2,  0x08, 0x00, 0x45, 0,    0, 50, 0, 0,
-                               0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 198, 51, 100,  1,    0x03, 0xe8, 0, 53, 0, 30};
-  std::copy(std::begin(head), std::end(head), frame.begin());
-  return frame;
-}
-
 void run_program(benchmark::State& state, int program_fd) {
-  const auto frame = make_frame();
+  const auto frame = bench::udp_frame();
   std::uint64_t runs = 0;
   for (auto _ : state) {
     bpf::Options<bpf_test_run_opts> options;
@@ -77,7 +70,9 @@ void nothing(benchmark::State& state) {
   run_program(state, program.get());
 }
 
-void by_interpreter(benchmark::State& state, const char* text) { bench::run_interpreter(state, text, make_frame()); }
+void by_interpreter(benchmark::State& state, const char* text) {
+  bench::run_interpreter(state, text, bench::udp_frame());
+}
 
 }  // namespace
 

@@ -27,6 +27,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/udp_frame.h"
 #include "bpf/kernel_error.h"
 #include "bpf/options.h"
 #include "bpf/root_program.h"
@@ -55,15 +56,6 @@ engine::UniqueFd socket_for_the_map() {
   const int slots = 64;  // the map takes none without a ring (net/xdp/xsk.c: xsk_is_setup_for_bpf_map)
   check(fd.valid() && setsockopt(fd.get(), SOL_XDP, XDP_RX_RING, &slots, sizeof slots) == 0, "make an AF_XDP socket");
   return fd;
-}
-
-// A UDP frame of 64 bytes to 198.51.100.1, port 53; the source is filled in by the program.
-std::array<std::uint8_t, 64> make_frame() {
-  std::array<std::uint8_t, 64> frame = {};
-  const std::uint8_t head[] = {2, 0, 0,  0,  0, 1, 2,  0, 0, 0, 0,   2,  0x08, 0x00, 0x45, 0,    0, 50, 0, 0,
-                               0, 0, 64, 17, 0, 0, 10, 0, 0, 0, 198, 51, 100,  1,    0x03, 0xe8, 0, 53, 0, 30};
-  std::copy(std::begin(head), std::end(head), frame.begin());
-  return frame;
 }
 
 root_block_address address(std::uint32_t ipv4) {
@@ -252,7 +244,7 @@ int main(int argc, char** argv) {
   try {
     const engine::UniqueFd socket = socket_for_the_map();
     const auto all = variants(socket.get());
-    const auto frame = make_frame();
+    const auto frame = bench::udp_frame();
     for (int round = 0; round < rounds; ++round)
       for (const auto& variant : all) variant->run(frame);
     std::printf("%-45s %8s %18s   (best of %d x %u frames)\n", "", "ns", "over bare", rounds, kRepeat);
