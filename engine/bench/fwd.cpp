@@ -23,30 +23,19 @@ struct Settings {
 };
 
 std::vector<cli::Option> own_options(Settings& s) {
-  return {
-      {.name = "iface",
-       .letter = 'i',
-       .value_name = "IF",
-       .help = "interface; given twice, the two forward to each other",
-       .value = cli::repeated(s.forwarder.interfaces),
-       .section = "Where"},
-      {.name = "take-all",
-       .help = "take packets also where this machine is reached by the interface",
-       .value = cli::flag(s.forwarder.take_all)},
-      {.name = "swap-macs",
-       .help = "exchange source and destination address, so that packets go back to who sent them",
-       .value = cli::flag(s.forwarder.swap_macs)},
-      {.name = "count",
-       .letter = 'n',
-       .value_name = "N",
-       .help = "one round that ends after so many packets, or the duration",
-       .value = cli::number(s.forwarder.limit, 1, UINT64_C(1'000'000'000'000'000), "none"),
-       .section = "How long"},
-      {.name = "patience",
-       .value_name = "S",
-       .help = "how long to wait for the first packet",
-       .value = cli::real(s.patience_s, 0.001, 86'400)},
-  };
+  ForwarderConfig& config = s.forwarder;
+  std::vector<cli::Option> options = first_packet_options(config.take_all, config.limit, s.patience_s);
+  options.insert(options.begin(), {.name = "iface",
+                                   .letter = 'i',
+                                   .value_name = "IF",
+                                   .help = "interface; given twice, the two forward to each other",
+                                   .value = cli::repeated(config.interfaces),
+                                   .section = "Where"});
+  options.insert(options.begin() + 2,
+                 {.name = "swap-macs",
+                  .help = "exchange source and destination address, so that packets go back to who sent them",
+                  .value = cli::flag(config.swap_macs)});
+  return options;
 }
 
 std::vector<cli::Option> shared_ones(Settings& s) {
@@ -110,11 +99,9 @@ Result measure(const Settings& settings, Forwarder& forwarder, const cli::Signal
 
 ExitCode run_fwd(std::span<char* const> args) {
   Settings settings;
-  parse("fwd", own_options(settings), shared_ones(settings), settings.shared, args);
-  if (settings.shared.help) {
-    print_help("fwd", "--iface IF [--iface IF] [options]", help_text, own_options(settings), shared_ones(settings));
+  if (!parse({"fwd", "--iface IF [--iface IF] [options]", help_text}, own_options(settings), shared_ones(settings),
+             settings.shared, args))
     return ExitCode::done;
-  }
   require_sense(settings);
   Report report = begin_report("fwd", args);
   const cli::Log log(cli::LogLevel::warn);

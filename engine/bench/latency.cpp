@@ -105,12 +105,9 @@ bool run_round(const Settings& settings, const cli::Log& log, Results& results, 
 
 ExitCode run_latency(std::span<char* const> args) {
   Settings settings;
-  parse("latency", own_options(settings), shared_ones(settings), settings.shared, args);
-  if (settings.shared.help) {
-    print_help("latency", "--iface IF --gen-iface IF [options]", help_text, own_options(settings),
-               shared_ones(settings));
+  if (!parse({"latency", "--iface IF --gen-iface IF [options]", help_text}, own_options(settings),
+             shared_ones(settings), settings.shared, args))
     return ExitCode::done;
-  }
   require_interface("latency", settings.receiver.interface);
   require_generator("latency", settings.generator);
   Report report = begin_report("latency", args);

@@ -35,13 +35,7 @@ end
 )";
 
 cli::Settings settings_of(const LatencyConfig& config, const Shared& shared) {
-  cli::Settings settings;
-  settings.interfaces = {config.interface};
-  settings.queues = shared.queues;
-  settings.mode = shared.mode;
-  settings.cpus = shared.cpus;
-  settings.wait = shared.wait;
-  settings.take_all = config.take_all;
+  cli::Settings settings = capture_settings(config.interface, config.take_all, shared);
   settings.plugins.push_back({.path = {},
                               .code = kAnalyzer,
                               .name = "latency",

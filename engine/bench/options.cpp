@@ -58,11 +58,6 @@ std::vector<cli::Option> all_options(Shared& s) {
   };
 }
 
-cli::OptionTable table_of(std::string_view command, std::vector<cli::Option> own, std::vector<cli::Option> shared) {
-  own.insert(own.end(), shared.begin(), shared.end());
-  return cli::OptionTable("engine bench " + std::string(command), std::move(own));
-}
-
 // A measurement of hours must not end in a file that cannot be written.
 void require_writable(const std::string& path) {
   if (path.empty() || path == "-") return;
@@ -88,19 +83,21 @@ std::vector<cli::Option> shared_options(Shared& shared, std::initializer_list<st
   return chosen;
 }
 
-void parse(std::string_view command, std::vector<cli::Option> own, std::vector<cli::Option> shared_ones, Shared& shared,
+bool parse(const Command& command, std::vector<cli::Option> own, std::vector<cli::Option> shared_ones, Shared& shared,
            std::span<char* const> args) {
-  table_of(command, std::move(own), std::move(shared_ones)).parse(args);
-  if (!shared.help) require_writable(shared.json_path);
-}
-
-void print_help(std::string_view command, std::string_view usage, std::string_view text, std::vector<cli::Option> own,
-                std::vector<cli::Option> shared_ones) {
-  const std::string help = "Usage: engine bench " + std::string(command) + " " + std::string(usage) + "\n\n" +
-                           std::string(text) + "\n\n" +
-                           table_of(command, std::move(own), std::move(shared_ones)).help();
+  const std::string name = "engine bench " + std::string(command.name);
+  own.insert(own.end(), shared_ones.begin(), shared_ones.end());
+  cli::OptionTable table(name, std::move(own));
+  table.parse(args);
+  if (!shared.help) {
+    require_writable(shared.json_path);
+    return true;
+  }
+  const std::string help =
+      "Usage: " + name + " " + std::string(command.usage) + "\n\n" + std::string(command.text) + "\n\n" + table.help();
   if (std::fputs(help.c_str(), stdout) < 0 || std::fflush(stdout) != 0)
     throw SetupError(ExitCode::runtime_failure, "write to stdout", std::strerror(errno));
+  return false;
 }
 
 void require_interface(std::string_view command, const cli::InterfaceSetting& interface) {
@@ -116,6 +113,35 @@ cli::Option interface_option(cli::InterfaceSetting& interface, std::string_view 
           .help = help,
           .value = cli::custom([&interface](std::string_view text) { interface = cli::parse_interface(text); }),
           .section = "Where"};
+}
+
+std::vector<cli::Option> first_packet_options(bool& take_all, std::uint64_t& limit, double& patience_s) {
+  return {
+      {.name = "take-all",
+       .help = "take packets also where this machine is reached by the interface",
+       .value = cli::flag(take_all)},
+      {.name = "count",
+       .letter = 'n',
+       .value_name = "N",
+       .help = "one round that ends after so many packets, or the duration",
+       .value = cli::number(limit, 1, UINT64_C(1'000'000'000'000'000), "none"),
+       .section = "How long"},
+      {.name = "patience",
+       .value_name = "S",
+       .help = "how long to wait for the first packet",
+       .value = cli::real(patience_s, 0.001, longest_round_s)},
+  };
+}
+
+cli::Settings capture_settings(const cli::InterfaceSetting& interface, bool take_all, const Shared& shared) {
+  cli::Settings settings;
+  settings.interfaces = {interface};
+  settings.queues = shared.queues;
+  settings.mode = shared.mode;
+  settings.cpus = shared.cpus;
+  settings.wait = shared.wait;
+  settings.take_all = take_all;
+  return settings;
 }
 
 }  // namespace engine::bench

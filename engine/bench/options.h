@@ -29,17 +29,25 @@ struct Shared {
 // `shared` outlives them; its values are the defaults.
 std::vector<cli::Option> shared_options(Shared& shared, std::initializer_list<std::string_view> names);
 
-// Parses `own` and what is shared, and sees that the JSON file can be written before anything is measured. Throws
-// SetupError(bad_usage).
-void parse(std::string_view command, std::vector<cli::Option> own, std::vector<cli::Option> shared_ones, Shared& shared,
-           std::span<char* const> args);
+struct Command {
+  std::string_view name;
+  std::string_view usage;  // what stands behind the name
+  std::string_view text;   // for --help
+};
 
-// Usage, a text, and the options.
-void print_help(std::string_view command, std::string_view usage, std::string_view text, std::vector<cli::Option> own,
-                std::vector<cli::Option> shared_ones);
+// Parses `own` and what is shared, and sees that the JSON file can be written before anything is measured. False:
+// --help was asked for, and has been printed. Throws SetupError(bad_usage).
+bool parse(const Command& command, std::vector<cli::Option> own, std::vector<cli::Option> shared_ones, Shared& shared,
+           std::span<char* const> args);
 
 // The interface that a command needs, given as --iface IF[:QUEUES]; throws SetupError(bad_usage) if it is empty.
 void require_interface(std::string_view command, const cli::InterfaceSetting& interface);
 cli::Option interface_option(cli::InterfaceSetting& interface, std::string_view help);
+
+// Of commands that measure from the first packet on: --take-all, --count (one round), --patience.
+std::vector<cli::Option> first_packet_options(bool& take_all, std::uint64_t& limit, double& patience_s);
+
+// A capture on one interface as the options want it.
+cli::Settings capture_settings(const cli::InterfaceSetting& interface, bool take_all, const Shared& shared);
 
 }  // namespace engine::bench

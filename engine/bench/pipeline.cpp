@@ -126,15 +126,11 @@ class Pipeline {
 
 ExitCode run_pipeline(std::span<char* const> args) {
   Settings settings;
-  parse("pipeline", own_options(settings), shared(settings), settings.shared, args);
-  if (settings.shared.help) {
-    Settings defaults;
-    print_help("pipeline", "[options]",
-               "What each stage costs a packet: 4,096 frames in memory, visited in a random order. A ratio to 'touch'\n"
-               "says how many times longer it takes than to read one word of each frame.",
-               own_options(defaults), shared(defaults));
+  if (!parse({"pipeline", "[options]",
+              "What each stage costs a packet: 4,096 frames in memory, visited in a random order. A ratio to 'touch'\n"
+              "says how many times longer it takes than to read one word of each frame."},
+             own_options(settings), shared(settings), settings.shared, args))
     return ExitCode::done;
-  }
   Report report = begin_report("pipeline", args);
   report.traffic = {{"traffic", settings.traffic},
                     {"frames", std::uint64_t{kFrames}},

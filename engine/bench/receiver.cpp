@@ -3,23 +3,10 @@
 #include <utility>
 
 namespace engine::bench {
-namespace {
-
-cli::Settings settings_of(const ReceiverConfig& config, const Shared& shared) {
-  cli::Settings settings;
-  settings.interfaces = {config.interface};
-  settings.queues = shared.queues;
-  settings.mode = shared.mode;
-  settings.cpus = shared.cpus;
-  settings.wait = shared.wait;
-  settings.take_all = config.take_all;
-  return settings;
-}
-
-}  // namespace
-
 Receiver::Receiver(const ReceiverConfig& config, const Shared& shared, const cli::Log& log)
-    : settings_(settings_of(config, shared)), capture_(settings_, log), threads_(control_) {
+    : settings_(capture_settings(config.interface, config.take_all, shared)),
+      capture_(settings_, log),
+      threads_(control_) {
   if (port().mode() == "afpacket")
     throw SetupError(ExitCode::machine_cannot, "interface " + port().link().name, "AF_XDP cannot take its packets",
                      "the warning before this says why and what helps");

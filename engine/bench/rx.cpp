@@ -21,22 +21,10 @@ struct Settings {
 };
 
 std::vector<cli::Option> own_options(Settings& s) {
-  return {
-      interface_option(s.receiver.interface, "interface to receive on, and its queues if not all"),
-      {.name = "take-all",
-       .help = "take packets also where this machine is reached by the interface",
-       .value = cli::flag(s.receiver.take_all)},
-      {.name = "count",
-       .letter = 'n',
-       .value_name = "N",
-       .help = "one round that ends after so many packets, or the duration",
-       .value = cli::number(s.receiver.limit, 1, UINT64_C(1'000'000'000'000'000), "none"),
-       .section = "How long"},
-      {.name = "patience",
-       .value_name = "S",
-       .help = "how long to wait for the first packet",
-       .value = cli::real(s.patience_s, 0.001, 86'400)},
-  };
+  std::vector<cli::Option> options = first_packet_options(s.receiver.take_all, s.receiver.limit, s.patience_s);
+  options.insert(options.begin(),
+                 interface_option(s.receiver.interface, "interface to receive on, and its queues if not all"));
+  return options;
 }
 
 std::vector<cli::Option> shared_ones(Settings& s) {
@@ -117,11 +105,9 @@ std::vector<Result> measure(const Settings& settings, Receiver& receiver, const 
 
 ExitCode run_rx(std::span<char* const> args) {
   Settings settings;
-  parse("rx", own_options(settings), shared_ones(settings), settings.shared, args);
-  if (settings.shared.help) {
-    print_help("rx", "--iface IF [options]", help_text, own_options(settings), shared_ones(settings));
+  if (!parse({"rx", "--iface IF [options]", help_text}, own_options(settings), shared_ones(settings), settings.shared,
+             args))
     return ExitCode::done;
-  }
   require_interface("rx", settings.receiver.interface);
   Report report = begin_report("rx", args);
   const cli::Log log(cli::LogLevel::warn);

@@ -133,12 +133,9 @@ Result search_size(const Settings& settings, std::uint32_t wire_bytes, TrialRig&
 
 ExitCode run_search(std::span<char* const> args) {
   Settings settings;
-  parse("search", own_options(settings), shared_ones(settings), settings.shared, args);
-  if (settings.shared.help) {
-    print_help("search", "--iface IF --gen-iface IF [options]", help_text, own_options(settings),
-               shared_ones(settings));
+  if (!parse({"search", "--iface IF --gen-iface IF [options]", help_text}, own_options(settings), shared_ones(settings),
+             settings.shared, args))
     return ExitCode::done;
-  }
   require_interface("search", settings.receiver.interface);
   require_generator("search", settings.generator);
   if (settings.generator.gen.method == gen::Method::live)  // where its search ends

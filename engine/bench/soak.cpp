@@ -186,12 +186,9 @@ std::string failure_of(const Settings& settings, const Outcome& outcome, std::ui
 
 ExitCode run_soak(std::span<char* const> args) {
   Settings settings;
-  parse("soak", own_options(settings), shared_ones(settings), settings.shared, args);
-  if (settings.shared.help) {
-    print_help("soak", "--iface IF [--gen-iface IF] [options]", help_text, own_options(settings),
-               shared_ones(settings));
+  if (!parse({"soak", "--iface IF [--gen-iface IF] [options]", help_text}, own_options(settings), shared_ones(settings),
+             settings.shared, args))
     return ExitCode::done;
-  }
   require_interface("soak", settings.receiver.interface);
   Report report = begin_report("soak", args);
   const cli::Log log(cli::LogLevel::warn);

@@ -132,11 +132,9 @@ gen::Report send_all(const std::vector<Share>& shares, const xsk::Link& link) {
 
 ExitCode run_tx(std::span<char* const> args) {
   Settings settings;
-  parse("tx", own_options(settings), shared_ones(settings), settings.shared, args);
-  if (settings.shared.help) {
-    print_help("tx", "--iface IF [options]", help_text, own_options(settings), shared_ones(settings));
+  if (!parse({"tx", "--iface IF [options]", help_text}, own_options(settings), shared_ones(settings), settings.shared,
+             args))
     return ExitCode::done;
-  }
   require_interface("tx", settings.interface);
   if (settings.shared.mode == xsk::RequestedMode::skb)
     throw SetupError(ExitCode::bad_usage, "--mode skb", "generic XDP receives only", "use --mode copy");
