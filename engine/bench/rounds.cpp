@@ -31,6 +31,15 @@ Woken await_first(int event_fd, const cli::Signals& signals, double patience_s, 
                    "start a generator at the other end, or give --patience");
 }
 
+namespace {
+
+std::string why_no_cycles() {
+  const CycleCounter counter;
+  return counter.works() ? "a process that is watched from outside was measured" : counter.reason();
+}
+
+}  // namespace
+
 void add_costs(const ThreadCost& cost, std::uint64_t packets, Result& result) {
   const double cpu_ns = packets > 0 ? static_cast<double>(cost.cpu_ns) / static_cast<double>(packets) : 0;
   result.add("cpu_ns_per_packet", cpu_ns);
@@ -44,7 +53,7 @@ void add_costs(const ThreadCost& cost, std::uint64_t packets, Result& result) {
   if (cost.cycles && packets > 0) {
     result.add("cycles_per_packet", static_cast<double>(*cost.cycles) / static_cast<double>(packets));
   } else {
-    result.cannot("cycles_per_packet", cost.cycles ? "no packet came" : CycleCounter().reason());
+    result.cannot("cycles_per_packet", cost.cycles ? "no packet came" : why_no_cycles());
   }
 }
 
@@ -63,6 +72,7 @@ void add_rates(const WorkerSample& change, Result& result) {
     result.add("user_share", share * *user);
     result.add("kernel_share", share * (1 - *user));
   }
+  if (change.polls == 0 && change.packets > 0) return;  // of an engine that is watched from outside they are not known
   per("packets_per_batch", packets, static_cast<double>(change.batches));
   per("empty_polls_share", static_cast<double>(change.empty_polls), static_cast<double>(change.polls));
 }

@@ -146,7 +146,8 @@ ExitCode run_search(std::span<char* const> args) {
   report.interface = receiver.used();
   report.traffic = {{"flows", std::uint64_t{settings.generator.gen.traffic.flows}},
                     {"trial_s", settings.shared.duration_s}};
-  TrialRig rig(receiver, settings.generator);
+  TrialRig rig(receiving(receiver), settings.generator);
+  receiver.start();
   try {
     for (const std::uint32_t wire_bytes : settings.wire_bytes)
       report.results.push_back(search_size(settings, wire_bytes, rig));

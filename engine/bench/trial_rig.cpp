@@ -71,9 +71,12 @@ void require_generator(std::string_view command, const GeneratorConfig& config) 
                    "give --gen-iface IF");
 }
 
-TrialRig::TrialRig(Receiver& receiver, const GeneratorConfig& generator) : receiver_(receiver), generator_(generator) {
-  receiver_.start();
+Receiving receiving(Receiver& receiver) {
+  return {[&receiver] { return sum(receiver.sample()); }, receiver.port().link().name, "end the other generator"};
 }
+
+TrialRig::TrialRig(Receiving receiving, const GeneratorConfig& generator)
+    : receiving_(std::move(receiving)), generator_(generator) {}
 
 // On a thread of its own: a namespace and a core are a thread's.
 gen::Report send_from(const GeneratorConfig& generator, const gen::Settings& settings) {
@@ -93,14 +96,14 @@ Trial TrialRig::run(double rate_pps, double duration_s, std::uint16_t frame_byte
   settings.rate_pps = rate_pps;
   settings.duration_s = duration_s;
   settings.traffic.sizes = {{frame_bytes, 1}};
-  const WorkerSample before = sum(receiver_.sample());
+  const WorkerSample before = receiving_.total();
   sent_ = send_from(generator_, settings);
   interrupted_ = interrupted_ || sent_.interrupted;
   const std::uint64_t sent = sent_.total.packets + sent_.unfinished;
 
   std::uint64_t changed_ns = monotonic_ns(), last = 0;
   for (;;) {
-    received_ = difference(sum(receiver_.sample()), before);
+    received_ = difference(receiving_.total(), before);
     const std::uint64_t now_ns = monotonic_ns();
     if (received_.ours != last) changed_ns = now_ns;
     last = received_.ours;
@@ -108,9 +111,9 @@ Trial TrialRig::run(double rate_pps, double duration_s, std::uint16_t frame_byte
     interrupted_ = interrupts_.arrived(look_ns) || interrupted_;
   }
   if (received_.ours > sent)
-    throw SetupError(ExitCode::runtime_failure, "receive on " + receiver_.port().link().name,
+    throw SetupError(ExitCode::runtime_failure, "receive on " + receiving_.interface,
                      std::to_string(received_.ours) + " test packets came and " + std::to_string(sent) + " were sent",
-                     "end the other generator");
+                     receiving_.remedy);
   const double sent_pps = sent_.seconds > 0 ? static_cast<double>(sent) / sent_.seconds : 0;
   return {rate_pps, sent_pps, sent, received_.ours, sent_.not_taken ? sent_.not_taken->tx_dropped : 0};
 }

@@ -4,6 +4,7 @@
 // Main thread. The generator is `engine gen`'s own, on a thread that may be in another network namespace.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -28,10 +29,18 @@ void require_generator(std::string_view command, const GeneratorConfig& config);
 // Sends from the generator's namespace and core, until it is done. Throws SetupError, also where it fails half way.
 gen::Report send_from(const GeneratorConfig& generator, const gen::Settings& settings);
 
+// Who receives: all its workers together, so far.
+struct Receiving {
+  std::function<WorkerSample()> total;
+  std::string interface;
+  std::string remedy;  // where others' packets come too
+};
+Receiving receiving(Receiver& receiver);  // which outlives it
+
 class TrialRig {
  public:
-  // Starts the receiver. Throws SetupError. Both outlive the rig.
-  TrialRig(Receiver& receiver, const GeneratorConfig& generator);
+  // To be made before the receiver is started. The generator outlives it.
+  TrialRig(Receiving receiving, const GeneratorConfig& generator);
 
   // Sends and waits until all has come, or nothing more does. Throws SetupError, also where packets of another
   // generator come. `interrupted` from then on, if a signal ended it.
@@ -42,7 +51,7 @@ class TrialRig {
   const WorkerSample& received() const noexcept { return received_; }  // in it
 
  private:
-  Receiver& receiver_;
+  Receiving receiving_;
   const GeneratorConfig& generator_;
   gen::Interrupts interrupts_;  // blocks the signals in all threads that are made from here on
   gen::Report sent_;

@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from conftest import ENGINE, await_condition, needs_root, refused, sh
+from conftest import ENGINE, ROOT, await_condition, needs_root, refused, sh
 
 LAST = os.cpu_count() - 1
 TWO = f"0,{LAST}" if LAST > 0 else "0"  # cores for two threads
@@ -16,10 +16,11 @@ TWO = f"0,{LAST}" if LAST > 0 else "0"  # cores for two threads
 
 def run(lab, namespace, *options, status=0, **kwargs):
     """Runs `engine bench ...` to its end; returns its results."""
-    done = sh(*lab.inside(namespace, ENGINE, "bench", *options, "--json", "-"), check=False, timeout=300, **kwargs)
+    kind, *rest = options
+    done = sh(*lab.inside(namespace, ENGINE, "bench", kind, "--json", "-", *rest), check=False, timeout=300, **kwargs)
     assert done.returncode == status, done.stderr
     report = json.loads(done.stdout)
-    check_format(report, options[0])
+    check_format(report, kind)
     return report
 
 
@@ -83,7 +84,7 @@ def test_tx_that_is_interrupted_ends_all_its_senders(lab):
 
 def start(lab, kind, *options):
     """Starts `engine bench ...` beside a generator, and returns once it is ready for packets."""
-    child = lab.start(lab.cap, ENGINE, "bench", kind, *options, "--json", "-")
+    child = lab.start(lab.cap, ENGINE, "bench", kind, "--json", "-", *options)
     # Byte by byte: what a buffered reader has taken beyond the line would be lost to communicate().
     line = b""
     while not line.endswith(b"ready\n"):
@@ -338,6 +339,57 @@ def test_soak_fails_where_packets_are_lost(lab):
     assert got["interval_lost"][0] > 0 and got["no_socket"][0] >= got["interval_lost"][0] and got["unaccounted"] == [0]
 
 
+PROTOCOLS = ROOT / "examples/protocols.lua"
+
+
+def soaking(pair, plugin, *options):
+    return ("soak", "--gen-iface", "gen0", "--gen-netns", pair.gen, "--gen-cpu", 0, "--method", "tx", "--rate", 10000,
+            "--interval", 0.5, "--duration", 2.5, *options, "--", "--iface", "cap0", "--cpus", LAST, "--plugin", plugin)
+
+
+@needs_root()
+def test_soak_of_the_whole_engine(lab):
+    pair = lab()
+    report = run(pair, pair.cap, *soaking(pair, PROTOCOLS, "--allow-growth", "64MiB"))
+    got = values(report)
+    rounds = len(got["rate_pps"])
+    assert rounds >= 2 and got["interval_lost"] == [0] * rounds
+    assert got["lost"] == got["unaccounted"] == got["results_dropped"] == got["plugin_errors"] == [0]
+    assert 100 * rounds <= got["received"][0] <= 5000 * rounds
+    assert all(size == pytest.approx(60 * rate) for size, rate in zip(got["rate_bytes_per_s"], got["rate_pps"]))
+    assert report["interface"]["name"] == "cap0" and report["interface"]["mode"] == "copy"
+    assert min(got["memory_bytes"]) > 8 << 20 and min(got["cpu_ns_per_packet"]) > 0
+
+
+LEAKING = """
+local kept, text = {}, string.rep("x", 1024)
+function on_packet(p)
+  if p.dst_port == 9 then kept[#kept + 1] = text .. #kept end  -- else it is the warm-up's
+end
+"""
+
+
+@needs_root()
+@pytest.mark.parametrize("code,options,failure", [
+    (LEAKING, ("--allow-growth", "1MiB"), "bytes of memory grew"),
+    ("function on_packet(p) error('no') end", ("--allow-growth", "64MiB"), "plugin errors"),
+])
+def test_soak_of_an_engine_fails_with_its_plugin(lab, tmp_path, code, options, failure):
+    (tmp_path / "bad.lua").write_text(code)
+    pair = lab()
+    done = sh(*pair.inside(pair.cap, ENGINE, "bench", *soaking(pair, tmp_path / "bad.lua", *options)), check=False)
+    assert done.returncode == 1 and failure in done.stderr, done.stderr
+
+
+@needs_root()
+def test_an_engine_that_ends_ends_its_soak(lab):
+    pair = lab()
+    child = start(pair, "soak", "--duration", 600, "--interval", 0.1, "--", "--iface", "cap0", "--cpus", LAST, "--count", 10)
+    pair.generate("--count", 20, "--rate", 10000, "--method", "tx")
+    _, err = child.communicate(timeout=60)
+    assert child.returncode == 1 and "ask the engine: it ended with exit code 0" in err, err
+
+
 @needs_root()
 def test_soak_of_traffic_from_elsewhere_ends_at_a_signal(lab):
     pair = lab()
@@ -350,6 +402,8 @@ def test_soak_of_traffic_from_elsewhere_ends_at_a_signal(lab):
 
 REFUSED = [
     (["soak"], "needs an interface"),
+    (["soak", "--iface", "lo", "--", "--iface", "lo"], "--iface lo: an engine is watched"),
+    (["soak", "--", "--iface", "lo", "--control", "x"], "-- --control: the benchmark gives"),
     (["soak", "--iface", "lo", "--interval", "0"], "--interval 0"),
     (["fwd"], "needs an interface"),
     (["fwd", "--iface", "lo", "--iface", "lo"], "is given twice"),
