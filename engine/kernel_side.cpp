@@ -83,7 +83,10 @@ plugins::Requests* KernelSide::requests() {
 
 void KernelSide::set_up(CollectorConfig& collector) {
   if (!lists_) return;
-  collector.longest_pause_ms = kRequestPause_ms;
+  // A reload may bring the first plugin that asks.
+  collector.longest_pause_ms = [this] {
+    return stages_.load(std::memory_order_relaxed) != 0 ? kRequestPause_ms : kLongestPause_ms;
+  };
   collector.request = [this](std::uint8_t plugin, std::uint8_t kind, std::span<const std::byte> request) {
     lists_->take(plugin, kind, request, monotonic_ns());
   };

@@ -25,7 +25,9 @@ constinit std::atomic<bool> detail::watchdog_sleeps = false;
 
 namespace {
 
+// Of a turn that was there at the look before; and while there is none, which is nearly always.
 constexpr std::uint64_t kLooksPerDeadline = 10;
+constexpr std::uint64_t kCalmPeriods = 3;
 constexpr std::uint64_t kMostDeadlines = 50;  // of wall-clock time, for a turn that uses no CPU time
 constexpr std::uint64_t kLeastPeriod_ns = 100'000;
 constexpr std::uint64_t kLongestPeriod_ns = 100'000'000;
@@ -206,10 +208,10 @@ void Watchdog::run() noexcept {
 Watchdog::Look Watchdog::look() noexcept {
   Look result;
   const std::lock_guard guard(lock_);
-  result.until_next_ns = period_ns_;
+  result.until_next_ns = kCalmPeriods * period_ns_;
   // A machine that stood still, as virtual ones do, does not count.
   const std::uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
-  const std::uint64_t passed_ns = std::min(now_ns - looked_at_ns_, 2 * period_ns_);
+  const std::uint64_t passed_ns = std::min(now_ns - looked_at_ns_, 2 * kCalmPeriods * period_ns_);
   looked_at_ns_ = now_ns;
   for (Post* post = posts_; post != nullptr; post = post->next) {
     const std::uint64_t turn = post->turn.load(std::memory_order_acquire);
@@ -219,9 +221,11 @@ Watchdog::Look Watchdog::look() noexcept {
       post->seen_turn = turn;
       post->looks = 0;
       post->elapsed_ns = 0;
+      if (turn % 2 != 0) post->cpu_at_first_look_ns = clock_ns(post->cpu_clock);
       continue;
     }
     post->elapsed_ns += passed_ns;
+    result.until_next_ns = std::min(result.until_next_ns, period_ns_);
     if (is_overdue(*post, turn)) {
       post->overdue_turn.store(turn, std::memory_order_relaxed);
       signal(*post);
@@ -232,13 +236,11 @@ Watchdog::Look Watchdog::look() noexcept {
   return result;
 }
 
-// The clock is read first when a turn is seen the second time: most turns are not.
 bool Watchdog::is_overdue(Post& post, std::uint64_t turn) noexcept {
   ++post.looks;
   if (post.overdue_turn.load(std::memory_order_relaxed) == turn) return true;
   const std::uint64_t deadline_ns = post.deadline_ns.load(std::memory_order_relaxed);
   const std::uint64_t cpu_ns = clock_ns(post.cpu_clock);
-  if (post.looks == 1) post.cpu_at_first_look_ns = cpu_ns;
   return cpu_ns - post.cpu_at_first_look_ns >= deadline_ns || post.elapsed_ns >= kMostDeadlines * deadline_ns;
 }
 

@@ -122,7 +122,7 @@ void Collector::run() {
     const std::size_t taken = round();
     rounds_.fetch_add(1, std::memory_order_release);
     if (config_.in_order) rounds_.notify_all();  // live, nobody waits
-    pause_ms = taken != 0 ? kBusy_ms : std::min(2 * pause_ms, config_.longest_pause_ms);
+    pause_ms = taken != 0 ? kBusy_ms : std::min(2 * pause_ms, config_.longest_pause_ms());
     if (!all_drained()) sleep(pause_ms);
   }
   close();

@@ -39,13 +39,14 @@ struct CollectedPlugin {
   const plugins::Registry* registry = nullptr;  // outlives the collector
 };
 
+inline constexpr int kLongestPause_ms = 20;
+
 struct CollectorConfig {
   std::vector<CollectedPlugin> plugins;
   std::uint64_t epoch_ns = 0;
   bool in_order = false;  // files
   std::uint64_t summary_interval_ns = 1'000'000'000;
   std::vector<std::string> interfaces;  // as the summary line names them
-  int longest_pause_ms = 20;            // between two looks at the rings
 
   // Called on the collector's thread. `drops`: totals so far, live only (in a file they depend on timing).
   std::function<std::vector<LedgerRow>()> drops;
@@ -53,6 +54,7 @@ struct CollectorConfig {
   // What plugins ask of the kernel: the body of a message of one of those kinds.
   std::function<void(std::uint8_t plugin, std::uint8_t kind, std::span<const std::byte> request)> request;
   std::function<void()> each_round;
+  std::function<int()> longest_pause_ms = [] { return kLongestPause_ms; };  // between two looks at the rings
   std::function<void()> on_reader_gone;                     // once: nobody reads the results any more
   std::function<void(const std::string& line)> on_failure;  // once: an output cannot be written
 };
