@@ -13,6 +13,7 @@ RATE_PRECISION = 0.03
 LOWEST_RATE_PPS = 20_000
 WARM_UP_PPS = 100_000
 MOST_LOST = 0.01
+FULL_SPEED_ATTEMPTS = 8
 
 
 @dataclasses.dataclass
@@ -28,15 +29,18 @@ class Bench:
         return sent
 
 
-def run(bench, receiver, wait, rate_pps=0):
-    """Sends for the bench's seconds; the receiver's words, the sender's, and what it cost between ready and idle."""
+def run(bench, receiver, wait, rate_pps=0, warmed=False):
+    """Sends for the bench's seconds; the receiver's words, the sender's, and what it cost between ready and idle.
+    `warmed`: once it has seen all flows, and has nothing left to do of what belongs to its start."""
     with receiver.start(bench.lab, wait, bench.traffic["flows"]):
+        before = warm_up(bench, receiver) if warmed else 0
         own, machine = processes.process_cpu(receiver.pid), processes.machine_cpu()
         sent = bench.send(seconds=bench.seconds, rate_pps=rate_pps)
         receiver.await_idle()
         spent = processes.process_cpu_since(own, processes.process_cpu(receiver.pid))
         around = {key: value - machine[key] for key, value in processes.machine_cpu().items()}
         figures = receiver.end()
+    figures["received"] -= before
     figures |= {"sent": sent["sent"], "pps": sent["sent"] / sent["seconds"], "spent": spent, "around": around,
                 "lost": sent["sent"] - figures["received"], "refused": sent["refused"], "seconds": sent["seconds"]}
     if figures.get("unaccounted"):
@@ -44,11 +48,18 @@ def run(bench, receiver, wait, rate_pps=0):
     return figures
 
 
+def warm_up(bench, receiver):
+    """Sends what makes all flows; how many packets that was."""
+    sent = bench.send(packets=2 * bench.traffic["flows"], rate_pps=WARM_UP_PPS)["sent"]
+    receiver.await_idle()
+    return sent
+
+
 def loss_free(bench, receiver, wait):
     """The figures of the fastest run without loss: at full speed, else the highest rate that a bisection finds.
 
-    Each rate is tried up to three times, because on a shared machine a core can be taken away for longer than any ring
-    holds frames."""
+    Full speed is tried often, and each other rate twice, because on a shared machine a core can be taken away for longer
+    than any ring holds frames: that would measure the machine's pauses."""
     def attempt(rate_pps, times):
         worst = None
         for _ in range(times):
@@ -59,7 +70,7 @@ def loss_free(bench, receiver, wait):
                 worst = figures
         return worst
 
-    figures = attempt(0, 3)
+    figures = attempt(0, FULL_SPEED_ATTEMPTS)
     if figures["lost"] == 0 and figures["refused"] == 0:
         return figures
     best, low, high = None, 0.0, figures["pps"]
@@ -83,7 +94,7 @@ def cost(bench, receiver, rate_pps):
     what else ran on the machine."""
     best = None
     for _ in range(3):
-        figures = run(bench, receiver, "poll", rate_pps)
+        figures = run(bench, receiver, "poll", rate_pps, warmed=True)
         if best is None or figures["lost"] < best["lost"]:
             best = figures
         if best["lost"] == 0:
@@ -116,8 +127,7 @@ def memory(bench, receiver, overfill_packets):
     was stopped while they were sent. None if it lost packets before it was stopped, time and again."""
     for _ in range(3):
         with receiver.start(bench.lab, "poll", bench.traffic["flows"]):
-            before = bench.send(packets=10 * bench.traffic["flows"], rate_pps=WARM_UP_PPS)["sent"]
-            receiver.await_idle()
+            before = warm_up(bench, receiver)
             receiver.process.send_signal(signal.SIGSTOP)
             bench.send(packets=overfill_packets)
             receiver.process.send_signal(signal.SIGCONT)
