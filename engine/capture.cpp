@@ -12,6 +12,9 @@ Capture::Capture(const cli::Settings& settings, const cli::Log& log, CaptureRequ
   for (const auto& port : ports_) open(*port);
   for (const auto& port : ports_)
     devices_.push_back({xsk::read_device_counters(port->link().ifindex).value_or(xsk::DeviceCounters{}), 0, 0});
+  for (const auto& port : ports_)
+    if (settings.rx_usecs > 0 && port->mode() == "afpacket")
+      log.warn("--rx-usecs has no effect on " + port->link().name + ": a tap's packets come in blocks, and so it wakes");
 }
 
 void Capture::place_lanes(const cli::Settings& settings) {
@@ -34,8 +37,9 @@ void Capture::place_lanes(const cli::Settings& settings) {
   const numa::Placement placement = numa::place(numa::read_topology(), request);
   // A tap's packets come in blocks, and a block wakes its worker once: looking for it all the time gains nothing.
   const bool taps_only = std::ranges::all_of(ports_, [](const auto& port) { return port->mode() == "afpacket"; });
-  spins_ =
-      settings.wait == cli::WaitMode::automatic ? placement.spins && !taps_only : settings.wait == cli::WaitMode::spin;
+  idling_.coalesce_ns = std::uint64_t{settings.rx_usecs} * 1000;
+  idling_.spin = settings.wait == cli::WaitMode::automatic ? placement.spins && !taps_only && settings.rx_usecs == 0
+                                                           : settings.wait == cli::WaitMode::spin;
   for (const numa::WorkerPlacement& worker : placement.workers) {
     CaptureShare& share = shares_.emplace_back();
     share.cpu = worker.cpu;

@@ -48,7 +48,7 @@ class Capture {
   void set_filter(const bpf::FilterExpression& filter);
   void change_stages();  // see Port
   std::string names() const;  // of the interfaces, with commas
-  bool spins() const noexcept { return spins_; }
+  const Idling& idling() const noexcept { return idling_; }
   std::vector<CaptureShare>& shares() noexcept { return shares_; }
 
   // While the workers run. Lets a port go: nothing arrives any more, the workers have drained its lanes and leave them
@@ -79,7 +79,7 @@ class Capture {
   Device& device_of(const Port& port);
   std::vector<QueueLedger> read_ledger(bool workers_ended);
 
-  bool spins_ = false;
+  Idling idling_;
   std::mutex changing_;  // held while a port is opened, closed or changed
   std::mutex reading_;   // held by who reads the ledger
   std::vector<QueueLedger> ledger_;

@@ -166,7 +166,7 @@ void LiveRun::load_analyses() {
     const bool split = capture_->shares().size() > 1;
     plugins_->load(info, static_cast<std::uint32_t>(analyses_.size()), *analysis, split, kernel_->requests());
     analysis->begin(share.frames(), epoch_ns);
-    workers_.push_back(std::make_unique<Worker>(share.lanes, *analysis, control_, share.frames(), capture_->spins()));
+    workers_.push_back(std::make_unique<Worker>(share.lanes, *analysis, control_, share.frames(), capture_->idling()));
     analyses_.push_back(std::move(analysis));
   }
 }
@@ -355,7 +355,7 @@ ExitCode LiveRun::run() {
   start_threads();
   begin_ns_ = status_ns_ = monotonic_ns();
   log_.info("ready: " + std::to_string(workers_.size()) + (workers_.size() == 1 ? " worker, " : " workers, ") +
-            (capture_->spins() ? "spinning" : "sleeping in poll() when idle"));
+            (capture_->idling().spin ? "spinning" : "sleeping in poll() when idle"));
   const bool table = takes_the_screen(settings_);
   if (table) log_.hold();
   watch();

@@ -77,11 +77,18 @@ struct Lane {
 
 inline constexpr std::size_t kMaxLanes = 256;  // queues of one worker
 
+// What a worker does when its queues are empty.
+struct Idling {
+  bool spin = false;  // the core is its own: it looks again; else it sleeps in poll()
+  // Not spinning: how long at most it leaves lying what comes next, once there were packets. 0: each burst wakes it.
+  std::uint64_t coalesce_ns = 0;
+};
+
 class Worker {
  public:
-  // `spin`: the core is this worker's own; else it sleeps in poll() when the queues are empty. Adds itself to those
-  // that `control` wakes.
-  Worker(std::vector<Lane*> lanes, Analysis& analysis, RunControl& control, const std::uint8_t* frames, bool spin);
+  // Adds itself to those that `control` wakes.
+  Worker(std::vector<Lane*> lanes, Analysis& analysis, RunControl& control, const std::uint8_t* frames,
+         const Idling& idling);
 
   // The thread's body. Returns after the phase is draining and the rings are empty.
   void run() noexcept;
@@ -106,6 +113,7 @@ class Worker {
   std::uint32_t take_from_budget(std::uint32_t wanted) noexcept;
   void change_lanes() noexcept;
   void idle() noexcept;
+  bool nap() noexcept;
   void wake(Lane& lane) noexcept;
   void drain() noexcept;
 
@@ -116,7 +124,9 @@ class Worker {
   Analysis& analysis_;
   RunControl& control_;
   const std::uint8_t* frames_;
-  bool spin_;
+  Idling idling_;
+  std::uint64_t nap_ns_ = 0;
+  std::uint64_t packets_since_idle_ = 0;
   std::uint32_t batch_packets_ = kBatchPackets;
   std::array<FrameSpan, kMaxBatchPackets> gathered_;
   std::uint32_t empty_rounds_ = 0;

@@ -105,7 +105,7 @@ LatencyRig::LatencyRig(const LatencyConfig& config, const Shared& shared, const 
         std::make_unique<Analysis>(AnalysisConfig{.ring_bytes = kRing_bytes, .make_room = {}, .epoch_ns = epoch_ns});
     plugins_.load({capture_.names(), {}, -1, -1}, static_cast<std::uint32_t>(analyses_.size()), *analysis);
     analysis->begin(share.frames(), epoch_ns);
-    workers_.push_back(std::make_unique<Worker>(share.lanes, *analysis, control_, share.frames(), capture_.spins()));
+    workers_.push_back(std::make_unique<Worker>(share.lanes, *analysis, control_, share.frames(), capture_.idling()));
     analyses_.push_back(std::move(analysis));
   }
   CollectorConfig collector;

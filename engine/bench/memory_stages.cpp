@@ -200,7 +200,7 @@ class WholeWorker final : public Stage {
     }
     plugins_.load({"bench", {0}, -1, -1}, 0, analysis_);
     analysis_.begin(area_.base(), wall_ns());
-    worker_ = std::make_unique<Worker>(std::move(lanes), analysis_, control_, area_.base(), true);
+    worker_ = std::make_unique<Worker>(std::move(lanes), analysis_, control_, area_.base(), Idling{.spin = true});
     deliver();
   }
   std::uint64_t pass() override {

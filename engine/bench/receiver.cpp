@@ -17,7 +17,7 @@ Receiver::Receiver(const ReceiverConfig& config, const Shared& shared, const cli
       if (lane->wanted) lanes.push_back(lane);
     workers_.push_back(std::make_unique<DropWorker>(
         std::move(lanes), control_,
-        WorkerConfig{.batch = shared.batch, .spin = capture_.spins(), .watch_gaps = config.watch_gaps}));
+        WorkerConfig{.batch = shared.batch, .spin = capture_.idling().spin, .watch_gaps = config.watch_gaps}));
   }
 }
 

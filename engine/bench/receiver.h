@@ -38,7 +38,7 @@ class Receiver {
 
   const Port& port() const noexcept { return *capture_.ports().front(); }
   const std::vector<CaptureShare>& shares() noexcept { return capture_.shares(); }
-  bool spins() const noexcept { return capture_.spins(); }
+  bool spins() const noexcept { return capture_.idling().spin; }
   InterfaceUsed used() const;
 
  private:

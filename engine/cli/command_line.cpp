@@ -122,6 +122,10 @@ void check_together(const OptionTable& table, const Settings& s) {
     throw SetupError(ExitCode::bad_usage, "--watch", "plugins' filters may change, and --no-reload gives up the rights",
                      "drop one of the two");
   }
+  if (s.rx_usecs > 0 && s.wait == WaitMode::spin) {
+    throw SetupError(ExitCode::bad_usage, "--rx-usecs " + std::to_string(s.rx_usecs),
+                     "a worker that spins never sleeps", "drop it or --wait spin");
+  }
   if (s.format == OutputFormat::pretty && s.output_path != "-") {
     throw SetupError(ExitCode::bad_usage, "--format pretty", "is for a terminal, and results go to " + s.output_path,
                      "use --format json");

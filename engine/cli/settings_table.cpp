@@ -169,6 +169,11 @@ void add_running(std::vector<Option>& to, Settings& s) {
            .help = "idle workers spin or poll; auto spins where a worker owns its core",
            .value = choice(s.wait, {{"auto", WaitMode::automatic}, {"spin", WaitMode::spin}, {"poll", WaitMode::poll}}),
            .config_key = "capture.wait"},
+          {.name = "rx-usecs",
+           .value_name = "US",
+           .help = "poll: under traffic, sleep up to so long between two looks, as a NIC's rx-usecs does",
+           .value = number(s.rx_usecs, 0, 100'000),
+           .config_key = "capture.rx_usecs"},
           {.name = "rx-ring",
            .value_name = "ENTRIES",
            .help = "length of a queue's RX ring; default: follows the NIC's own ring",
@@ -298,7 +303,7 @@ bool is_live_only(std::string_view name) {
   constexpr std::string_view live[] = {"queues",      "mode",      "outgoing",   "take-all",   "block",
                                        "never-block", "bypass",    "rate-limit", "list-room",  "hints",
                                        "control",     "no-reload", "replace",    "no-promisc", "wait",
-                                       "rx-ring",     "frames",    "hugepages",  "tap-ring"};
+                                       "rx-usecs",    "rx-ring",   "frames",     "hugepages",  "tap-ring"};
   return std::find(std::begin(live), std::end(live), name) != std::end(live);
 }
 

@@ -60,6 +60,8 @@ TEST_F(CommandLine, TakesEveryFlagOfACapture) {
                                              "1-2",
                                              "--wait",
                                              "poll",
+                                             "--rx-usecs",
+                                             "500",
                                              "--duration",
                                              "1.5",
                                              "--count",
@@ -88,6 +90,7 @@ TEST_F(CommandLine, TakesEveryFlagOfACapture) {
   EXPECT_EQ(s.workers, 2u);
   EXPECT_EQ(s.cpus, "1-2");
   EXPECT_EQ(s.wait, WaitMode::poll);
+  EXPECT_EQ(s.rx_usecs, 500u);
   EXPECT_EQ(s.duration_s, 1.5);
   EXPECT_EQ(s.count, 1ull << 53);
   ASSERT_EQ(s.plugins.size(), 2u);

@@ -313,6 +313,40 @@ def test_idle_costs_next_to_no_cpu_and_little_memory(lab):
     finish(capture)
 
 
+@pytest.mark.parametrize("frames", [64, 4096])
+def test_a_worker_that_coalesces_is_woken_less_often(lab, tmp_path, frames):
+    """Of one run's packets, sent evenly in small bursts: how often the worker slept. The ledger closes either way."""
+    net = lab()
+
+    def sleeps(*options):
+        capture = net.capture("--queues", 1, "--wait", "poll", "--frames", frames, "--rx-ring", frames, "--output", "none",
+                              "--summary", tmp_path / "ledger.json", *options)
+        tasks = pathlib.Path(f"/proc/{engine_pid(capture)}/task")
+        named = lambda: [task for task in tasks.iterdir() if (task / "comm").read_text().startswith("worker")]
+        await_condition(named, what="a thread that is named")
+        [worker] = named()
+        sent = net.generate("--duration", 1, "--rate", 50000, "--method", "live")
+        status = (worker / "status").read_text()
+        finish(capture)
+        run = ledger(tmp_path / "ledger.json")
+        assert_closed(run, sent)
+        if frames == 4096:
+            assert run["totals"]["analysed"] == sent["sent"]
+        return int(status.split("\nvoluntary_ctxt_switches:")[1].split()[0])
+
+    woken, coalesced = sleeps(), sleeps("--rx-usecs", 2000)
+    assert woken > 1000  # else nothing is shown
+    # 64 frames leave room for 16 packets in a sleep, 320 us of this rate.
+    assert coalesced < woken * (0.25 if frames == 4096 else 1.5), (woken, coalesced)
+
+
+def test_coalescing_is_for_those_that_sleep():
+    command = [ENGINE, "--iface", "lo", "--wait", "spin", "--rx-usecs", "100"]
+    done = sh(*command, check=False)
+    assert done.returncode == 2
+    assert "--rx-usecs 100: a worker that spins never sleeps; drop it or --wait spin" in done.stderr
+
+
 def engine_pid(capture):
     """taskset and ip exec into the engine: the child's own pid is the engine's."""
     assert os.readlink(f"/proc/{capture.pid}/exe").endswith("/engine")

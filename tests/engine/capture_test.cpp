@@ -39,7 +39,7 @@ class Session {
           std::make_unique<Analysis>(AnalysisConfig{.ring_bytes = 64u << 10, .make_room = {}, .epoch_ns = wall_ns()}));
       analyses_.back()->add_summary(1'000'000'000);
       analyses_.back()->begin(share.frames(), wall_ns());
-      workers_.push_back(std::make_unique<Worker>(share.lanes, *analyses_.back(), control_, share.frames(), false));
+      workers_.push_back(std::make_unique<Worker>(share.lanes, *analyses_.back(), control_, share.frames(), Idling{}));
     }
   }
   ~Session() {

@@ -45,7 +45,7 @@ class Rig {
     analysis_.add_summary(1'000'000'000);
     const auto* frames = reinterpret_cast<const std::uint8_t*>(kernels_.front()->umem().data());
     analysis_.begin(frames, wall_ns());
-    worker_ = std::make_unique<Worker>(std::move(lanes), analysis_, control_, frames, true);
+    worker_ = std::make_unique<Worker>(std::move(lanes), analysis_, control_, frames, Idling{.spin = true});
   }
 
   ~Rig() { test::take_messages(analysis_); }
