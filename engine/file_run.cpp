@@ -1,6 +1,7 @@
 #include "engine/file_run.h"
 
 #include <poll.h>
+#include <sched.h>
 #include <sys/eventfd.h>
 
 #include <algorithm>
@@ -53,6 +54,12 @@ class FileRun {
   std::vector<std::thread> threads_;
 };
 
+// That this process may run on.
+std::uint32_t cores() noexcept {
+  cpu_set_t allowed;
+  return sched_getaffinity(0, sizeof allowed, &allowed) == 0 ? static_cast<std::uint32_t>(CPU_COUNT(&allowed)) : 1;
+}
+
 FileOptions file_options(const cli::Settings& settings, int interrupt_fd) {
   FileOptions options;
   options.path = settings.pcap_path;
@@ -60,6 +67,8 @@ FileOptions file_options(const cli::Settings& settings, int interrupt_fd) {
   options.workers = settings.workers != 0 ? settings.workers : 1;
   options.max_packets = settings.count;
   options.interrupt_fd = interrupt_fd;
+  const std::uint32_t threads = options.workers == 1 ? 1 : options.workers + 1;
+  options.read_ahead = cores() > threads;
   return options;
 }
 

@@ -98,7 +98,10 @@ void CaptureFile::read_head() {
 ssize_t CaptureFile::read_input(void* cookie, char* buffer, std::size_t bytes) {
   Input& input = *static_cast<Input*>(cookie);
   const std::size_t left = std::min(bytes, input.head_bytes - input.head_given);
-  if (left == 0) return read_file(cookie, buffer, bytes);
+  if (left == 0) {
+    if (input.before_input) input.before_input();
+    return read_file(cookie, buffer, bytes);
+  }
   std::memcpy(buffer, input.head.data() + input.head_given, left);
   input.head_given += left;
   return static_cast<ssize_t>(left);
@@ -107,7 +110,6 @@ ssize_t CaptureFile::read_input(void* cookie, char* buffer, std::size_t bytes) {
 // 0 is the end of the file, to libpcap and to us if we were interrupted.
 ssize_t CaptureFile::read_file(void* cookie, char* buffer, std::size_t bytes) {
   Input& input = *static_cast<Input*>(cookie);
-  if (input.before_input) input.before_input();
   for (;;) {
     // poll() passes over a negative descriptor.
     std::array<pollfd, 3> wait{
@@ -141,6 +143,18 @@ std::uint16_t CaptureFile::file_link_type() const {
   std::memcpy(&header, head, sizeof header);
   ::free(head);
   return static_cast<std::uint16_t>(header.linktype);
+}
+
+void CaptureFile::before_input(std::function<void()> callback) {
+  if (plain_) {
+    plain_->input().before_wait(std::move(callback));
+  } else {
+    input_->before_input = std::move(callback);
+  }
+}
+
+void CaptureFile::read_ahead() noexcept {
+  if (plain_) plain_->input().read_ahead();
 }
 
 void CaptureFile::set_filter(const std::string& expression) {

@@ -11,6 +11,7 @@
 #include <sys/types.h>
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -39,7 +40,7 @@ class CaptureFile {
   CaptureFile(const std::string& path, int interrupt_fd);
   CaptureFile(const CaptureFile&) = delete;
   CaptureFile& operator=(const CaptureFile&) = delete;
-  ~CaptureFile() = default;
+  ~CaptureFile() { interrupt(); }  // who reads ahead is waited for
 
   // What matches() tells from then on: the same as live (bpf/filter.h). Throws SetupError(bad_usage).
   void set_filter(const std::string& expression);
@@ -56,7 +57,9 @@ class CaptureFile {
   const std::string& name() const noexcept { return name_; }
 
   // Called by the reading thread before it asks the system for more input.
-  void before_input(std::function<void()> callback) { input_->before_input = std::move(callback); }
+  void before_input(std::function<void()> callback);
+  // From here on another thread reads ahead, where that helps: of what we take apart ourselves. By the reading thread.
+  void read_ahead() noexcept;
   void interrupt() noexcept;
 
  private:
@@ -67,7 +70,7 @@ class CaptureFile {
     UniqueFd file;
     UniqueFd interrupt;
     int outside_interrupt_fd = -1;
-    bool interrupted = false;
+    std::atomic<bool> interrupted{false};
     std::function<void()> before_input;
     std::unique_ptr<char[]> buffer;
     // The file's first bytes, which we look at before libpcap gets them.

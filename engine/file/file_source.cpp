@@ -32,7 +32,7 @@ std::uint64_t utc_ns(const CapturedPacket& packet) noexcept {
 }  // namespace
 
 FileSource::FileSource(const FileOptions& options)
-    : file_(options.path, options.interrupt_fd), max_packets_(options.max_packets) {
+    : file_(options.path, options.interrupt_fd), max_packets_(options.max_packets), read_ahead_(options.read_ahead) {
   if (!options.filter.empty()) file_.set_filter(options.filter);
   // A record may take half of a queue (spsc.h); the largest frame has to fit.
   const std::size_t queue_bytes = std::max(options.queue_bytes, std::size_t{1} << 20);
@@ -58,6 +58,7 @@ void FileSource::set_intervals(const std::vector<std::uint64_t>& intervals_ns) {
 
 void FileSource::run() noexcept {
   file_.before_input([this] { show_progress(); });
+  if (read_ahead_) file_.read_ahead();
   CapturedPacket packet = first_;
   bool more = has_first_;
   while (more && !stopped_.load(std::memory_order_relaxed)) {

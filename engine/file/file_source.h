@@ -31,6 +31,7 @@ struct FileOptions {
   std::uint64_t max_packets = 0;                   // end after so many that match; 0: no limit
   std::size_t queue_bytes = std::size_t{4} << 20;  // per worker, a power of two
   int interrupt_fd = -1;                           // the input ends when it becomes readable
+  bool read_ahead = false;                         // by a thread of its own: there is a core for it
 };
 
 // What the reader counted. Exact once run() has returned, readable by others before.
@@ -109,6 +110,7 @@ class FileSource {
   CapturedPacket first_;
   bool has_first_ = false;
   std::uint64_t max_packets_;
+  bool read_ahead_;
   std::uint64_t epoch_ns_ = 0;
   std::uint64_t now_ns_ = 0;      // UTC, of the last packet that matched
   std::uint64_t place_ = 0;       // of the last packet that was read

@@ -10,12 +10,8 @@ constexpr std::uint32_t kMicrosecondMagic = 0xa1b2c3d4, kNanosecondMagic = 0xa1b
 
 }  // namespace
 
-PlainRecords::PlainRecords(Read read, void* cookie, std::uint32_t snaplen, bool nanoseconds)
-    : read_(read),
-      cookie_(cookie),
-      snaplen_(snaplen),
-      fraction_ns_(nanoseconds ? 1 : 1000),
-      buffer_(std::make_unique_for_overwrite<std::uint8_t[]>(kBuffer_bytes)) {}
+PlainRecords::PlainRecords(BlockReader::Read read, void* cookie, std::uint32_t snaplen, bool nanoseconds)
+    : input_(read, cookie, sizeof(Head) + kMaxCaplen), snaplen_(snaplen), fraction_ns_(nanoseconds ? 1 : 1000) {}
 
 // Before version 2.4 the two lengths may be the other way round.
 bool PlainRecords::are_in(const std::byte* head, bool& nanoseconds) noexcept {
@@ -26,16 +22,13 @@ bool PlainRecords::are_in(const std::byte* head, bool& nanoseconds) noexcept {
 }
 
 bool PlainRecords::fill(std::size_t bytes) noexcept {
-  std::memmove(buffer_.get(), buffer_.get() + begin_, end_ - begin_);
-  end_ -= begin_;
-  begin_ = 0;
-  while (end_ < bytes) {
-    const ssize_t got = read_(cookie_, reinterpret_cast<char*>(buffer_.get()) + end_, kBlock_bytes);
-    if (got <= 0) {
-      error_ = got < 0 ? errno : 0;
-      return false;
-    }
-    end_ += static_cast<std::size_t>(got);
+  while (there() < bytes) {
+    const std::size_t before = there();
+    const BlockReader::Bytes now = input_.next({begin_, before});
+    begin_ = now.data;
+    end_ = begin_ + now.size;
+    error_ = now.error;
+    if (now.size == before) return false;
   }
   return true;
 }
@@ -50,7 +43,7 @@ PlainRecords::Status PlainRecords::fail(const char* format, std::size_t wanted, 
 }
 
 PlainRecords::Status PlainRecords::head_is_missing() noexcept {
-  const std::size_t got = end_ - begin_;
+  const std::size_t got = there();
   if (got == 0 && error_ == 0) return Status::end;
   return fail("truncated dump file; tried to read %zu header bytes, only got %zu", sizeof(Head), got);
 }
@@ -62,7 +55,7 @@ PlainRecords::Status PlainRecords::body_is_missing(const Head& head) noexcept {
       return fail("invalid packet capture length %zu, bigger than snaplen of %zu", head.caplen, snaplen_);
     return fail("invalid packet capture length %zu, bigger than maximum of %zu", head.caplen, kMaxCaplen);
   }
-  const std::size_t got = end_ - begin_ - sizeof head;
+  const std::size_t got = there() - sizeof head;
   // libpcap reads what it keeps before what it leaves out.
   const std::size_t wanted = got < snaplen_ && head.caplen > snaplen_ ? snaplen_ : head.caplen;
   return fail("truncated dump file; tried to read %zu captured bytes, only got %zu", wanted, got);

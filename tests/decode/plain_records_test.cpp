@@ -31,13 +31,14 @@ struct Reading {
   std::string failure{};
 };
 
-Reading by_us(const std::string& path) {
+// `ahead`: another thread reads from the second packet on.
+Reading by_us(const std::string& path, bool ahead = false) {
   Reading reading;
   try {
     engine::CaptureFile file(path, -1);
     reading.opened = true;
     engine::CapturedPacket packet;
-    while (file.next(packet))
+    for (; file.next(packet); ahead ? file.read_ahead() : void())
       reading.packets.push_back({packet.seconds, packet.nanoseconds, packet.header->caplen, packet.header->len,
                                  Bytes(packet.bytes, packet.bytes + packet.header->caplen)});
     reading.failure = file.failure();
@@ -68,6 +69,9 @@ void expect_the_same(const std::string& path, const std::string& what) {
   EXPECT_EQ(ours.opened, theirs.opened) << what;
   EXPECT_EQ(ours.packets, theirs.packets) << what;
   EXPECT_EQ(ours.failure, theirs.failure) << what;
+  const Reading ahead = by_us(path, true);
+  EXPECT_EQ(ahead.packets, theirs.packets) << what;
+  EXPECT_EQ(ahead.failure, theirs.failure) << what;
 }
 
 Bytes some_file(std::mt19937& random, std::size_t packets, std::size_t most_bytes) {
@@ -104,20 +108,41 @@ TEST(PlainRecords, OfSeveralBlocksComeOutWholeAlsoThroughAPipe) {
   const TemporaryFile file(content);
   expect_the_same(file.name(), "in one piece");
 
+  for (const bool ahead : {false, true}) {
+    int ends[2];
+    ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+    const engine::UniqueFd reader(ends[0]);
+    std::thread writer([&, out = engine::UniqueFd(ends[1])] {
+      for (std::size_t at = 0; at < content.size();) {
+        const std::size_t size = std::min<std::size_t>(1 + random() % 5000, content.size() - at);
+        if (write(out.get(), content.data() + at, size) != static_cast<ssize_t>(size)) return;
+        at += size;
+      }
+    });
+    const Reading piped = by_us("/proc/self/fd/" + std::to_string(reader.get()), ahead);
+    writer.join();
+    EXPECT_EQ(piped.packets, by_libpcap(file.name()).packets);
+    EXPECT_EQ(piped.failure, "");
+  }
+}
+
+// A reader that waits for a pipe that says nothing more, and that nobody waits for any more.
+TEST(PlainRecords, ReadingAheadEndsWithWhoeverReads) {
+  std::mt19937 random(5);
   int ends[2];
   ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
-  const engine::UniqueFd reader(ends[0]);
-  std::thread writer([&, out = engine::UniqueFd(ends[1])] {
-    for (std::size_t at = 0; at < content.size();) {
-      const std::size_t size = std::min<std::size_t>(1 + random() % 5000, content.size() - at);
-      if (write(out.get(), content.data() + at, size) != static_cast<ssize_t>(size)) return;
-      at += size;
-    }
-  });
-  const Reading piped = by_us("/proc/self/fd/" + std::to_string(reader.get()));
-  writer.join();
-  EXPECT_EQ(piped.packets, by_libpcap(file.name()).packets);
-  EXPECT_EQ(piped.failure, "");
+  const engine::UniqueFd reader(ends[0]), writer(ends[1]);
+  const Bytes content = pcap({{1000, filled(300, 1)}, {2000, filled(20, 2)}}, {});
+  ASSERT_EQ(write(writer.get(), content.data(), content.size()), static_cast<ssize_t>(content.size()));
+  engine::CaptureFile file("/proc/self/fd/" + std::to_string(reader.get()), -1);
+  engine::CapturedPacket packet;
+  ASSERT_TRUE(file.next(packet));
+  file.read_ahead();
+  ASSERT_TRUE(file.next(packet));
+  std::thread interrupter([&] { file.interrupt(); });
+  EXPECT_FALSE(file.next(packet));
+  interrupter.join();
+  EXPECT_EQ(file.failure(), "");
 }
 
 }  // namespace
