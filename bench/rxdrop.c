@@ -1,6 +1,6 @@
 // The yardstick of every rate: a minimal AF_XDP receiver in C, one queue, that reads four bytes of each frame.
 //
-// libxdp's own ring helpers, 4,096 frames of 2 KiB, fill ring 4,096, RX ring 2,048, need-wakeup, batches of 64: what an
+// libxdp's own ring helpers, 4,096 frames of 2 KiB, fill ring 4,096, RX ring 4,096, need-wakeup, batches of 64: what an
 // experienced engineer writes in an afternoon. It is given every advantage: no counters, no ledger, no checks.
 //
 // usage: rxdrop IFACE QUEUE SECONDS spin|poll [PACKETS]    ends after so long, so many packets, or by SIGINT
@@ -25,7 +25,7 @@
 
 #include "rxdrop.skel.h"
 
-enum { FRAMES = 4096, FRAME_BYTES = 2048, RX_ENTRIES = 2048, BATCH = 64 };
+enum { FRAMES = 4096, FRAME_BYTES = 2048, RX_ENTRIES = 4096, BATCH = 64 };
 
 struct receiver {
   struct xsk_umem* umem;

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
 
 #include "engine/source/attach.h"
@@ -17,6 +18,7 @@ namespace {
 
 // Until a driver has given up a closed socket's queue: some grace periods of the kernel.
 constexpr std::chrono::milliseconds kReleaseTimeout{5000};
+constexpr std::uint32_t kMaxRxEntries = 32768;
 
 numa::Pages pages(cli::AutoOnOff hugepages) {
   if (hugepages == cli::AutoOnOff::automatic) return numa::Pages::automatic;
@@ -143,6 +145,19 @@ std::size_t XdpPort::lanes_to_open(std::span<const LanePlace> places) const {
   return count;
 }
 
+xsk::RingSizes XdpPort::choose_sizes() const {
+  xsk::RingSizes sizes = xsk::ring_sizes(link_.nic_ring_entries, frames_.frames_per_packet);
+  if (settings_.frames != 0) sizes.frames = settings_.frames;
+  // Where packets are copied no frame of ours lies in the NIC: all of them may wait in the RX ring.
+  const bool may_zero_copy =
+      program_->attach_mode() != bpf::AttachMode::generic &&
+      (settings_.mode == xsk::RequestedMode::automatic || settings_.mode == xsk::RequestedMode::zerocopy) &&
+      xsk::read_netdev_features(link_.ifindex).can(xsk::NetdevFeatures::zerocopy);
+  if (!may_zero_copy) sizes.rx_entries = std::min(std::bit_ceil(sizes.frames), kMaxRxEntries);
+  if (settings_.rx_ring_entries != 0) sizes.rx_entries = settings_.rx_ring_entries;
+  return sizes;
+}
+
 void XdpPort::open(std::span<const LanePlace> places) {
   if (program_->attach_mode() == bpf::AttachMode::detached) {  // again, after close()
     link_ = xsk::read_link(link_.name);
@@ -150,9 +165,7 @@ void XdpPort::open(std::span<const LanePlace> places) {
   }
   const std::size_t count = lanes_to_open(places);
   std::ranges::copy(places.first(count), places_.begin());
-  xsk::RingSizes sizes = xsk::ring_sizes(link_.nic_ring_entries, frames_.frames_per_packet);
-  if (settings_.rx_ring_entries != 0) sizes.rx_entries = settings_.rx_ring_entries;
-  if (settings_.frames != 0) sizes.frames = settings_.frames;
+  const xsk::RingSizes sizes = choose_sizes();
   XdpMemoryRequest request{
       .socket = {}, .frames = frames_, .frames_per_queue = sizes.frames, .pages = pages(settings_.hugepages)};
   request.socket.interface_name = link_.name;

@@ -79,6 +79,7 @@ class XdpPort : public Port {
   Closed counted(std::size_t lane, bool exact);
   QueueLedger program_ledger(std::uint32_t queue) const;
   const xsk::Socket& worst_socket() const noexcept;
+  xsk::RingSizes choose_sizes() const;
   void say_what_was_obtained(std::uint32_t frames_per_queue) const;
 
   XdpPortConfig config_;

@@ -71,7 +71,7 @@ def stalling(tmp_path):
 
 def test_a_plugin_that_stalls_costs_packets_that_are_all_counted(lab, stalling, tmp_path):
     net = lab()
-    capture = net.capture("--queues", 1, "--config", stalling, "--output", "none",
+    capture = net.capture("--queues", 1, "--rx-ring", 512, "--config", stalling, "--output", "none",
                           "--summary", tmp_path / "ledger.json")
     sent = net.generate("--method", "live", "--count", 500000)
     status, _ = finish(capture)
@@ -311,6 +311,19 @@ def test_idle_costs_next_to_no_cpu_and_little_memory(lab):
     umem_mib = 4096 * 2048 / 2**20
     assert rss_mib <= 16 + umem_mib + 2, rss_mib
     finish(capture)
+
+
+def test_every_frame_can_wait_for_a_worker_that_stands_still(lab, tmp_path):
+    net = lab()
+    capture = net.capture("--queues", 1, "--output", "none", "--summary", tmp_path / "ledger.json")
+    os.kill(engine_pid(capture), signal.SIGSTOP)
+    sent = net.generate("--count", 5000, "--rate", 50000, "--method", "live")
+    os.kill(engine_pid(capture), signal.SIGCONT)
+    finish(capture)
+    run = ledger(tmp_path / "ledger.json")
+    assert_closed(run, sent)
+    assert sent["sent"] == 5000 and run["totals"]["analysed"] == 4096
+    assert run["totals"]["rx_dropped"] == 904 and run["totals"]["rx_ring_full"] == 0
 
 
 @pytest.mark.parametrize("frames", [64, 4096])
