@@ -29,11 +29,11 @@ class Bench:
         return sent
 
 
-def run(bench, receiver, wait, rate_pps=0, warmed=False):
-    """Sends for the bench's seconds; the receiver's words, the sender's, and what it cost between ready and idle.
-    `warmed`: once it has seen all flows, and has nothing left to do of what belongs to its start."""
+def run(bench, receiver, wait, rate_pps=0):
+    """Sends for the bench's seconds; the receiver's words, the sender's, and what it cost from the moment at which it has
+    seen all flows, and has done what belongs to its start, until it is idle."""
     with receiver.start(bench.lab, wait, bench.traffic["flows"]):
-        before = warm_up(bench, receiver) if warmed else 0
+        before = warm_up(bench, receiver)
         own, machine = processes.process_cpu(receiver.pid), processes.machine_cpu()
         sent = bench.send(seconds=bench.seconds, rate_pps=rate_pps)
         receiver.await_idle()
@@ -41,6 +41,7 @@ def run(bench, receiver, wait, rate_pps=0, warmed=False):
         around = {key: value - machine[key] for key, value in processes.machine_cpu().items()}
         figures = receiver.end()
     figures["received"] -= before
+    figures["warmed"] = before
     figures |= {"sent": sent["sent"], "pps": sent["sent"] / sent["seconds"], "spent": spent, "around": around,
                 "lost": sent["sent"] - figures["received"], "refused": sent["refused"], "seconds": sent["seconds"]}
     if figures.get("unaccounted"):
@@ -94,7 +95,7 @@ def cost(bench, receiver, rate_pps):
     what else ran on the machine."""
     best = None
     for _ in range(3):
-        figures = run(bench, receiver, "poll", rate_pps, warmed=True)
+        figures = run(bench, receiver, "poll", rate_pps)
         if best is None or figures["lost"] < best["lost"]:
             best = figures
         if best["lost"] == 0:
@@ -109,7 +110,7 @@ def per_packet(figures):
               "cpu_and_softirq_ns_per_packet": (spent["total"] + around["softirq"]) / packets,
               "machine_ns_per_packet": around["busy"] / packets, "lost": figures["lost"]}
     if "worker_cpu_ns" in figures:
-        values["worker_ns_per_packet"] = figures["worker_cpu_ns"] / packets
+        values["worker_ns_per_packet"] = figures["worker_cpu_ns"] / (packets + figures["warmed"])
     return values
 
 
