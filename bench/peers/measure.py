@@ -35,13 +35,14 @@ def run(bench, receiver, wait, rate_pps=0):
     with receiver.start(bench.lab, wait, bench.traffic["flows"]):
         before = warm_up(bench, receiver)
         own, machine = processes.process_cpu(receiver.pid), processes.machine_cpu()
+        worker = receiver.worker_cpu()
         sent = bench.send(seconds=bench.seconds, rate_pps=rate_pps)
         receiver.await_idle()
         spent = processes.process_cpu_since(own, processes.process_cpu(receiver.pid))
+        spent["worker"] = receiver.worker_cpu() - worker
         around = {key: value - machine[key] for key, value in processes.machine_cpu().items()}
         figures = receiver.end()
     figures["received"] -= before
-    figures["warmed"] = before
     figures |= {"sent": sent["sent"], "pps": sent["sent"] / sent["seconds"], "spent": spent, "around": around,
                 "lost": sent["sent"] - figures["received"], "refused": sent["refused"], "seconds": sent["seconds"]}
     if figures.get("unaccounted"):
@@ -105,12 +106,11 @@ def cost(bench, receiver, rate_pps):
 
 def per_packet(figures):
     packets, spent, around = figures["received"], figures["spent"], figures["around"]
-    values = {"cpu_ns_per_packet": spent["total"] / packets, "user_ns_per_packet": spent["user"] / packets,
+    values = {"cpu_ns_per_packet": spent["total"] / packets, "worker_ns_per_packet": spent["worker"] / packets,
+              "user_ns_per_packet": spent["user"] / packets,
               "kernel_ns_per_packet": spent["kernel"] / packets, "softirq_ns_per_packet": around["softirq"] / packets,
               "cpu_and_softirq_ns_per_packet": (spent["total"] + around["softirq"]) / packets,
               "machine_ns_per_packet": around["busy"] / packets, "lost": figures["lost"]}
-    if "worker_cpu_ns" in figures:
-        values["worker_ns_per_packet"] = figures["worker_cpu_ns"] / (packets + figures["warmed"])
     return values
 
 

@@ -91,6 +91,10 @@ class Receiver:
     def pid(self):
         return self.process.pid
 
+    def worker_cpu(self):
+        """CPU time in ns of whoever takes the packets."""
+        return processes.process_cpu(self.pid)["total"]
+
     def await_idle(self):
         if not (self.spins and self.waits_by == "spin"):
             processes.await_idle(self.pid, self.quiet_s)
@@ -131,8 +135,12 @@ class Engine(Receiver):
     def received(self, out, err):
         run = json.loads((self.work / "ledger.json").read_text())
         worker, totals = run["workers"][0], run["totals"]
-        return {"received": totals["analysed"], "unaccounted": totals["unaccounted"], "worker_cpu_ns": worker["cpu_ns"],
+        return {"received": totals["analysed"], "unaccounted": totals["unaccounted"],
                 "empty_polls": worker["empty_polls"] / max(1, worker["polls"])}
+
+
+    def worker_cpu(self):
+        return processes.threads_cpu(self.pid, "worker")
 
 
 class Coalescing(Engine):
