@@ -110,7 +110,6 @@ EngineProcess::EngineProcess(std::span<char* const> options) {
   exit_ = UniqueFd(static_cast<int>(syscall(SYS_pidfd_open, pid_, 0)));
   try {
     if (!exit_.valid()) fail("watch the engine", std::strerror(errno), "needs Linux 5.3");
-    connect();
     counts();
   } catch (const SetupError&) {
     clear();
@@ -141,30 +140,32 @@ std::string EngineProcess::how_it_ended() const {
   return "ended with exit code " + std::to_string(WEXITSTATUS(status_)) + "; what it said stands above";
 }
 
-void EngineProcess::connect() {
+// A connection for each question: one that is silent for long is ended by the engine.
+UniqueFd EngineProcess::connect() {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   const std::string path = folder_ + "/control";
   if (path.size() >= sizeof address.sun_path) fail("reach the engine at " + path, "the path is too long", "set TMPDIR");
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
   for (const std::uint64_t begin_ns = monotonic_ns(); monotonic_ns() - begin_ns < kAnswerLimit_ms * 1'000'000ull;) {
-    if (ends_within(kLook_ms)) fail("start the engine", "it " + how_it_ended());
-    socket_ = UniqueFd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    if (::connect(socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return;
+    UniqueFd connected(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (::connect(connected.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return connected;
+    if (ends_within(kLook_ms)) fail("reach the engine", "it " + how_it_ended());
   }
-  fail("start the engine", "it does not listen at " + path);
+  fail("reach the engine", "it does not listen at " + path);
 }
 
 // A line, and the line that answers it. The engine answers once it captures.
 std::string EngineProcess::ask(const std::string& line) {
+  const UniqueFd socket = connect();
   const std::string sent = line + "\n";
-  if (send(socket_.get(), sent.data(), sent.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(sent.size()))
+  if (send(socket.get(), sent.data(), sent.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(sent.size()))
     fail("ask the engine", ends_within(kLook_ms) ? "it " + how_it_ended() : std::strerror(errno));
   std::string answer;
-  pollfd wait{socket_.get(), POLLIN, 0};
+  pollfd wait{socket.get(), POLLIN, 0};
   while (poll(&wait, 1, kAnswerLimit_ms) > 0) {
     std::array<char, 4096> part;
-    const ssize_t bytes = recv(socket_.get(), part.data(), part.size(), 0);
+    const ssize_t bytes = recv(socket.get(), part.data(), part.size(), 0);
     if (bytes <= 0) fail("ask the engine", ends_within(kStopLimit_ms) ? "it " + how_it_ended() : "it hung up");
     answer.append(part.data(), static_cast<std::size_t>(bytes));
     if (answer.back() == '\n') return answer;

@@ -41,7 +41,7 @@ class EngineProcess {
 
  private:
   std::string ask(const std::string& line);
-  void connect();
+  UniqueFd connect();
   bool ends_within(int timeout_ms) noexcept;
   std::string how_it_ended() const;
   void clear() noexcept;
@@ -51,7 +51,6 @@ class EngineProcess {
   UniqueFd exit_;  // readable once it has ended
   bool has_ended_ = false;
   int status_ = 0;
-  UniqueFd socket_;
 };
 
 }  // namespace engine::bench
