@@ -18,6 +18,7 @@
 #include <cstring>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -140,7 +141,6 @@ std::string EngineProcess::how_it_ended() const {
   return "ended with exit code " + std::to_string(WEXITSTATUS(status_)) + "; what it said stands above";
 }
 
-// A connection for each question: one that is silent for long is ended by the engine.
 UniqueFd EngineProcess::connect() {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -155,22 +155,29 @@ UniqueFd EngineProcess::connect() {
   fail("reach the engine", "it does not listen at " + path);
 }
 
-// A line, and the line that answers it. The engine answers once it captures.
-std::string EngineProcess::ask(const std::string& line) {
-  const UniqueFd socket = connect();
-  const std::string sent = line + "\n";
-  if (send(socket.get(), sent.data(), sent.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(sent.size()))
-    fail("ask the engine", ends_within(kLook_ms) ? "it " + how_it_ended() : std::strerror(errno));
+// A line, and the line that answers it; nothing where the engine has hung up. It answers once it captures.
+std::optional<std::string> EngineProcess::exchange(const std::string& line) {
+  if (send(socket_.get(), line.data(), line.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(line.size())) return {};
   std::string answer;
-  pollfd wait{socket.get(), POLLIN, 0};
+  pollfd wait{socket_.get(), POLLIN, 0};
   while (poll(&wait, 1, kAnswerLimit_ms) > 0) {
     std::array<char, 4096> part;
-    const ssize_t bytes = recv(socket.get(), part.data(), part.size(), 0);
-    if (bytes <= 0) fail("ask the engine", ends_within(kStopLimit_ms) ? "it " + how_it_ended() : "it hung up");
+    const ssize_t bytes = recv(socket_.get(), part.data(), part.size(), 0);
+    if (bytes <= 0) return {};
     answer.append(part.data(), static_cast<std::size_t>(bytes));
     if (answer.back() == '\n') return answer;
   }
   fail("ask the engine", "it does not answer");
+}
+
+// An engine hangs up on who was silent for ten minutes: it is asked anew.
+std::string EngineProcess::ask(const std::string& line) {
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    if (!socket_.valid()) socket_ = connect();
+    if (const auto answer = exchange(line + "\n")) return *answer;
+    socket_.reset();
+  }
+  fail("ask the engine", ends_within(kStopLimit_ms) ? "it " + how_it_ended() : "it hung up");
 }
 
 EngineProcess::Counts EngineProcess::counts() {

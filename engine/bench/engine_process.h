@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -41,6 +42,7 @@ class EngineProcess {
 
  private:
   std::string ask(const std::string& line);
+  std::optional<std::string> exchange(const std::string& line);
   UniqueFd connect();
   bool ends_within(int timeout_ms) noexcept;
   std::string how_it_ended() const;
@@ -51,6 +53,7 @@ class EngineProcess {
   UniqueFd exit_;  // readable once it has ended
   bool has_ended_ = false;
   int status_ = 0;
+  UniqueFd socket_;
 };
 
 }  // namespace engine::bench
