@@ -232,11 +232,11 @@ bool Worker::nap() noexcept {
   if (idling_.coalesce_ns == 0 || packets == 0 || served_.empty() || served_.front()->queue == nullptr) return false;
   const std::uint64_t room = served_.front()->queue->layout().frames();
   if (packets > room / 4) {
-    nap_ns_ /= 2;
+    nap_ns_ = nap_ns_ / 2 < kShortestNap_ns ? 0 : nap_ns_ / 2;
   } else if (packets < room / 8) {
     nap_ns_ = std::min(std::max(2 * nap_ns_, kShortestNap_ns), idling_.coalesce_ns);
   }
-  if (nap_ns_ < kShortestNap_ns) return false;
+  if (nap_ns_ == 0) return false;
   const timespec time{static_cast<time_t>(nap_ns_ / 1'000'000'000), static_cast<long>(nap_ns_ % 1'000'000'000)};
   pollfd waits{wake_.get(), POLLIN, 0};
   if (ppoll(&waits, 1, &time, nullptr) > 0) {

@@ -42,10 +42,11 @@ std::vector<cli::Option> generator_options(GeneratorConfig& c) {
        .help = "network namespace of that interface",
        .value = cli::text(c.netns)},
       {.name = "gen-cpu",
-       .value_name = "LIST",
+       .value_name = "CPU",
        .help = "core to send on; default: any but the receiver's",
        .value = cli::custom([&c](std::string_view text) {
-         cli::parse_cpu_list(text);
+         if (cli::parse_cpu_list(text).size() > 1)
+           throw cli::BadValue{"names several cores", "one thread sends: name one"};
          c.cpu = text;
        })},
       {.name = "method",

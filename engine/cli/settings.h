@@ -83,7 +83,7 @@ struct Settings {
   std::string cpus;           // "2-5,8"; empty: chosen by topology. Well-formed: see parse_cpu_list
   WaitMode wait = WaitMode::automatic;
   std::uint32_t rx_usecs = 0;                       // see Idling::coalesce_ns
-  std::uint32_t rx_ring_entries = 0;                // per queue; 0: follows the NIC's ring
+  std::uint32_t rx_ring_entries = 0;                // per queue; 0: XdpPort::choose_sizes()
   std::uint32_t frames = 0;                         // per queue; 0: the RX ring's and the NIC's
   std::size_t tap_ring_bytes = kDefaultRing_bytes;  // of each AF_PACKET socket
   double duration_s = 0;                            // 0: until stopped

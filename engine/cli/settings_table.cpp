@@ -176,7 +176,7 @@ void add_running(std::vector<Option>& to, Settings& s) {
            .config_key = "capture.rx_usecs"},
           {.name = "rx-ring",
            .value_name = "ENTRIES",
-           .help = "length of a queue's RX ring; default: follows the NIC's own ring",
+           .help = "length of a queue's RX ring; default: the NIC's own, or all frames where packets are copied",
            .value = power_of_two(s.rx_ring_entries, 64, 32768),
            .config_key = "capture.rx_ring"},
           {.name = "frames",
