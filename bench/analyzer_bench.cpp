@@ -92,6 +92,7 @@ class LuaSide {
   static engine::cli::Settings settings(const std::string& path) {
     engine::cli::Settings settings;
     settings.plugins.push_back({.path = path, .code = {}, .name = "bench", .args = {}});
+    settings.plugins.back().deadline_ms = 60'000;  // a machine that stands still must not cut it off
     return settings;
   }
   const bench::Frames& frames_;

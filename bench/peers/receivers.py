@@ -144,13 +144,13 @@ class Engine(Receiver):
 
 
 class Coalescing(Engine):
-    """The engine woken as seldom as libpcap is, or twice as often to be exact; with a ring for it."""
+    """The engine woken as seldom as libpcap is, every 10 ms; with a ring for it."""
     spins = False
     frames = 16384
     buffer_bytes = frames * 2048
 
     def command(self, wait, flows):
-        return [*super().command(wait, flows), "--rx-ring", self.frames, "--rx-usecs", 5000]
+        return [*super().command(wait, flows), "--rx-ring", self.frames, "--rx-usecs", 10_000]
 
 
 class Tap(Engine):
