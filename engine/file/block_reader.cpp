@@ -66,7 +66,7 @@ BlockReader::Bytes BlockReader::next(std::span<const std::uint8_t> left) noexcep
   if (!reads_itself) filled_.wait(taken_, std::memory_order_acquire);
   Block& block = blocks_[reads_itself ? 0 : taken_ % kBlocks];
   std::uint8_t* const begin = begin_of(block) - left.size();
-  std::memmove(begin, left.data(), left.size());  // where it reads itself, from behind it
+  if (!left.empty()) std::memmove(begin, left.data(), left.size());  // where it reads itself, from behind it
   if (reads_itself) {
     fill(block);
     holds_first_ = true;
