@@ -106,12 +106,11 @@ def cost(bench, receiver, rate_pps):
 
 def per_packet(figures):
     packets, spent, around = figures["received"], figures["spent"], figures["around"]
-    values = {"cpu_ns_per_packet": spent["total"] / packets, "worker_ns_per_packet": spent["worker"] / packets,
-              "user_ns_per_packet": spent["user"] / packets,
-              "kernel_ns_per_packet": spent["kernel"] / packets, "softirq_ns_per_packet": around["softirq"] / packets,
-              "cpu_and_softirq_ns_per_packet": (spent["total"] + around["softirq"]) / packets,
-              "machine_ns_per_packet": around["busy"] / packets, "lost": figures["lost"]}
-    return values
+    return {"cpu_ns_per_packet": spent["total"] / packets, "worker_ns_per_packet": spent["worker"] / packets,
+            "user_ns_per_packet": spent["user"] / packets, "kernel_ns_per_packet": spent["kernel"] / packets,
+            "softirq_ns_per_packet": around["softirq"] / packets,
+            "cpu_and_softirq_ns_per_packet": (spent["total"] + around["softirq"]) / packets,
+            "machine_ns_per_packet": around["busy"] / packets, "lost": figures["lost"]}
 
 
 def transport_cost(bench, rate_pps):

@@ -138,7 +138,6 @@ class Engine(Receiver):
         return {"received": totals["analysed"], "unaccounted": totals["unaccounted"],
                 "empty_polls": worker["empty_polls"] / max(1, worker["polls"])}
 
-
     def worker_cpu(self):
         return processes.threads_cpu(self.pid, "worker")
 
@@ -150,7 +149,7 @@ class Coalescing(Engine):
     buffer_bytes = frames * 2048
 
     def command(self, wait, flows):
-        return [*super().command(wait, flows), "--rx-ring", self.frames, "--rx-usecs", 10_000]
+        return [*super().command(wait, flows), "--rx-usecs", 10_000]
 
 
 class Tap(Engine):
