@@ -13,6 +13,11 @@ enum class RequestedMode { automatic, zerocopy, copy, skb, afpacket };
 // `mode` in outputs, for sources that are interfaces. The best first.
 enum class ObtainedMode { zerocopy, copy, skb, afpacket };
 
+// With native XDP; generic XDP has none.
+constexpr bool asks_for_zero_copy(RequestedMode mode) noexcept {
+  return mode == RequestedMode::automatic || mode == RequestedMode::zerocopy;
+}
+
 namespace detail {
 struct ModeName {
   std::string_view name;

@@ -117,9 +117,7 @@ std::string bind_socket(int fd, const SocketConfig& config) {
   std::string fallback;
   auto patience = busy_patience;
   const std::uint16_t several_frames = config.multi_buffer ? XDP_USE_SG : 0;
-  const bool may_zero_copy =
-      !config.attached_generic && (config.mode == RequestedMode::automatic || config.mode == RequestedMode::zerocopy);
-  if (may_zero_copy) {
+  if (!config.attached_generic && asks_for_zero_copy(config.mode)) {
     const int error = bind_mode(fd, config, XDP_ZEROCOPY | several_frames, patience);
     if (error == 0) return fallback;
     if (config.mode == RequestedMode::zerocopy) throw failure(SetupStep::bind, error, config);

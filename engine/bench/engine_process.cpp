@@ -1,7 +1,6 @@
 #include "engine/bench/engine_process.h"
 
 #include <fcntl.h>
-#include <jansson.h>
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -23,6 +22,7 @@
 #include <vector>
 
 #include "engine/base/error.h"
+#include "engine/base/jansson.h"
 #include "engine/clock.h"
 #include "xsk/link.h"
 
@@ -32,11 +32,6 @@ namespace {
 constexpr int kAnswerLimit_ms = 60'000;  // of an engine that starts: plugins are loaded and warmed up
 constexpr int kStopLimit_ms = 60'000;
 constexpr int kLook_ms = 10;  // nothing tells that another process listens
-
-struct Release {
-  void operator()(json_t* value) const noexcept { json_decref(value); }
-};
-using Json = std::unique_ptr<json_t, Release>;
 
 [[noreturn]] void fail(const std::string& what, const std::string& reason, const std::string& remedy = {}) {
   throw SetupError(ExitCode::runtime_failure, what, reason, remedy);
@@ -181,7 +176,7 @@ std::string EngineProcess::ask(const std::string& line) {
 }
 
 EngineProcess::Counts EngineProcess::counts() {
-  const Json status(json_loads(ask(R"({"command":"status"})").c_str(), 0, nullptr));
+  const Jansson status(json_loads(ask(R"({"command":"status"})").c_str(), 0, nullptr));
   return counts_of(json_object_get(status.get(), "totals"));
 }
 
@@ -198,7 +193,7 @@ WorkerSample EngineProcess::sample() {
 }
 
 InterfaceUsed EngineProcess::used() {
-  const Json status(json_loads(ask(R"({"command":"status"})").c_str(), 0, nullptr));
+  const Jansson status(json_loads(ask(R"({"command":"status"})").c_str(), 0, nullptr));
   const json_t* const first = json_array_get(json_object_get(status.get(), "interfaces"), 0);
   const auto text = [first](const char* name) -> std::string {
     const char* const value = json_string_value(json_object_get(first, name));
@@ -212,7 +207,7 @@ EngineProcess::Counts EngineProcess::stop() {
   kill(pid_, SIGINT);
   if (!ends_within(kStopLimit_ms)) fail("end the engine", "it goes on");
   if (!WIFEXITED(status_) || WEXITSTATUS(status_) != 0) fail("end the engine", "it " + how_it_ended());
-  const Json summary(json_load_file((folder_ + "/summary").c_str(), 0, nullptr));
+  const Jansson summary(json_load_file((folder_ + "/summary").c_str(), 0, nullptr));
   if (!summary) fail("read the engine's summary", "it is not JSON");
   return counts_of(json_object_get(summary.get(), "totals"));
 }

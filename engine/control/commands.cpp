@@ -1,7 +1,5 @@
 #include "engine/control/commands.h"
 
-#include <jansson.h>
-
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -11,6 +9,7 @@
 #include <vector>
 
 #include "engine/base/error.h"
+#include "engine/base/jansson.h"
 #include "engine/cli/options.h"
 
 namespace engine::control {
@@ -19,11 +18,6 @@ namespace {
 constexpr double kLongest_s = 365.0 * 24 * 3600;
 constexpr double kMost_pps = 1e9;
 constexpr std::size_t kPage = 1000;
-
-struct Release {
-  void operator()(json_t* value) const noexcept { json_decref(value); }
-};
-using Json = std::unique_ptr<json_t, Release>;
 
 std::string number_text(double value) {
   char buffer[32];
@@ -230,9 +224,9 @@ const Command& command_of(const json_t* object) {
   throw Refused{"no such command; " + (near.empty() ? "there are " + cli::detail::join_words(names) : near)};
 }
 
-Json parse(std::string_view line) {
+Jansson parse(std::string_view line) {
   json_error_t error;
-  Json value(json_loadb(line.data(), line.size(), JSON_REJECT_DUPLICATES, &error));
+  Jansson value(json_loadb(line.data(), line.size(), JSON_REJECT_DUPLICATES, &error));
   if (!value) throw Refused{std::string("not JSON: ") + error.text};
   if (!json_is_object(value.get())) throw Refused{"not an object; write {\"command\":\"status\"}"};
   return value;
@@ -243,7 +237,7 @@ Json parse(std::string_view line) {
 std::string answer(std::string_view line, const Target& target) {
   std::string why;
   try {
-    const Json object = parse(line);
+    const Jansson object = parse(line);
     Request request(object.get());
     const Command& command = command_of(object.get());
     std::string text;

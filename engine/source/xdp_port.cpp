@@ -149,10 +149,9 @@ xsk::RingSizes XdpPort::choose_sizes() const {
   xsk::RingSizes sizes = xsk::ring_sizes(link_.nic_ring_entries, frames_.frames_per_packet);
   if (settings_.frames != 0) sizes.frames = settings_.frames;
   // Where packets are copied no frame of ours lies in the NIC: all of them may wait in the RX ring.
-  const bool may_zero_copy =
-      program_->attach_mode() != bpf::AttachMode::generic &&
-      (settings_.mode == xsk::RequestedMode::automatic || settings_.mode == xsk::RequestedMode::zerocopy) &&
-      xsk::read_netdev_features(link_.ifindex).can(xsk::NetdevFeatures::zerocopy);
+  const bool may_zero_copy = program_->attach_mode() != bpf::AttachMode::generic &&
+                             xsk::asks_for_zero_copy(settings_.mode) &&
+                             xsk::read_netdev_features(link_.ifindex).can(xsk::NetdevFeatures::zerocopy);
   if (!may_zero_copy) sizes.rx_entries = std::min(std::bit_ceil(sizes.frames), kMaxRxEntries);
   if (settings_.rx_ring_entries != 0) sizes.rx_entries = settings_.rx_ring_entries;
   return sizes;
